@@ -1,0 +1,1 @@
+"""Converters: read source models, quantize and compile them into artifacts."""

@@ -1,0 +1,1 @@
+"""Writers of model files; one file a format and framework, each ends with `CONVERTER`."""

@@ -1,0 +1,1 @@
+"""The bridge: reaches devices, puts artifacts there and runs the harness."""

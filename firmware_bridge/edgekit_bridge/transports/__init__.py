@@ -1,0 +1,1 @@
+"""Transports; one file a URL scheme, each ends with `TRANSPORT`."""

@@ -1,0 +1,1 @@
+"""Target profiles: TOML files, how they are loaded, and what fits a device."""

@@ -1,0 +1,264 @@
+"""The artifact: a directory `NAME.edgekit/` with the model file, `manifest.json` and `golden.npz`.
+
+The manifest says what the model file is, how it was made and how close it is to its source. The artifact's id
+is the SHA-256 of the canonical manifest (JSON, keys sorted, no spaces), which holds the hash of every file: the
+id names the content.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from edgekit import __version__
+from edgekit.errors import UsageError
+from edgekit.model import Signature
+from edgekit.plan import ConversionPlan, Format, Precision
+
+MANIFEST_VERSION: Final = 1
+"""1: first."""
+
+SUFFIX: Final = ".edgekit"
+MANIFEST: Final = "manifest.json"
+GOLDEN: Final = "golden.npz"
+
+
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the artifact."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the artifact comes from.
+
+    Attributes:
+        kind: The source kind (see `edgekit.model.SourceKind`).
+        name: The file's own name, without its folder.
+        sha256: The hash of all bytes that the source consists of, weights included.
+        framework: The framework that loaded it and gave the golden outputs.
+        parameters: Number of weights.
+        operators: The source graph's operators with how often each occurs; empty where it has no graph.
+    """
+
+    kind: str
+    name: str
+    sha256: str
+    framework: str
+    parameters: int
+    operators: dict[str, int] = {}
+
+
+class OutputParity(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one output is from the source's, over all golden vectors.
+
+    Attributes:
+        name: The output.
+        max_abs: Largest absolute difference, in the output's unit.
+        rmse: Root mean square difference, in the output's unit.
+        relative_rms: RMSE / RMS of the source's output; what the bar is compared with.
+        cosine: Cosine similarity, -1 to 1.
+        sqnr_db: Signal to quantization noise ratio, 20·log10(1 / relative_rms); None when equal to the bit.
+        top1_agreement: Share of vectors with the same largest element along the last axis; None for one element.
+    """
+
+    name: str
+    max_abs: float
+    rmse: float
+    relative_rms: float
+    cosine: float
+    sqnr_db: float | None
+    top1_agreement: float | None
+
+
+class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """Top-1 accuracy on the evaluation set, 0 to 1, of the artifact and of its source."""
+
+    artifact: float
+    source: float
+    samples: int
+
+    @property
+    def drop_points(self) -> float:
+        """What the conversion cost, in percentage points; negative when the artifact is better."""
+        return 100 * (self.source - self.artifact)
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict of running the artifact beside its source.
+
+    Attributes:
+        passed: Every output is within `max_error`.
+        max_error: The bar, relative RMS error.
+        vectors: How many golden vectors were compared.
+        golden_inputs: `calibration`, `evaluation` or `random`: where their inputs come from.
+        runtime: The runtime, with its version, that ran the artifact.
+        outputs: The figures by output.
+        accuracy: With labels only.
+    """
+
+    passed: bool
+    max_error: float
+    vectors: int
+    golden_inputs: Literal["calibration", "evaluation", "random"]
+    runtime: str
+    outputs: tuple[OutputParity, ...]
+    accuracy: Accuracy | None = None
+
+    @property
+    def worst(self) -> OutputParity:
+        """The output that is furthest from the source."""
+        return max(self.outputs, key=lambda output: output.relative_rms)
+
+
+class QuantizedShare(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of the model really is quantized: a recipe can quantize nothing and say nothing.
+
+    Attributes:
+        weights: Share of the weight elements that are stored as integers, 0 to 1.
+        operators: Share of the compute operators that run on integers, 0 to 1.
+    """
+
+    weights: float
+    operators: float
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is known of an artifact.
+
+    Attributes:
+        manifest_version: The version of this schema (`MANIFEST_VERSION`).
+        edgekit: The version of edgekit that wrote it.
+        name: What the artifact is called, without suffix.
+        format: What runs it.
+        precision: Its number format.
+        model: The model file's entry in `files`, by name.
+        signature: Its inputs and outputs by the source's names, with the file's own as `binding`.
+        files: Every file but the manifest.
+        source: Where it comes from.
+        plan: How it was made, in full.
+        packages: The version of every package that had a hand in it.
+        parity: How close it is to the source.
+        quantized: How much is quantized; None for fp32.
+        operators: The operators of the model file with how often each occurs.
+        reproducible: Whether the same inputs give the same bytes; False names the reason in `notes`.
+        notes: What a careful reader should know: substitutions made, folded layers, skipped optimizations.
+    """
+
+    manifest_version: int
+    edgekit: str
+    name: str
+    format: Format
+    precision: Precision
+    model: str
+    signature: Signature
+    files: tuple[FileEntry, ...]
+    source: SourceFacts
+    plan: ConversionPlan
+    packages: dict[str, str]
+    parity: Parity
+    quantized: QuantizedShare | None
+    operators: dict[str, int]
+    reproducible: bool
+    notes: tuple[str, ...]
+
+    @property
+    def model_bytes(self) -> int:
+        """The size of the model file."""
+        return next(entry.bytes for entry in self.files if entry.name == self.model)
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """An artifact on disk, its manifest read and checked."""
+
+    path: Path
+    manifest: Manifest
+    id: str
+
+    @property
+    def model(self) -> Path:
+        """The model file."""
+        return self.path / self.manifest.model
+
+    @property
+    def golden(self) -> Path:
+        """The golden vectors: arrays `in:NAME` and `out:NAME`, first axis the vector."""
+        return self.path / GOLDEN
+
+
+def canonical(manifest: Manifest) -> bytes:
+    """The bytes that the artifact's id is the hash of."""
+    return msgspec.json.encode(msgspec.to_builtins(manifest), order="deterministic")
+
+
+def artifact_id(manifest: Manifest) -> str:
+    """The artifact's id: SHA-256 of the canonical manifest, hexadecimal."""
+    return hashlib.sha256(canonical(manifest)).hexdigest()
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` into a folder that is not yet published."""
+    pretty = msgspec.json.format(canonical(manifest), indent=1)
+    (folder / MANIFEST).write_bytes(pretty + b"\n")
+
+
+def file_entry(path: Path) -> FileEntry:
+    """The entry for a file: its name, hash and size."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return FileEntry(name=path.name, sha256=digest, bytes=path.stat().st_size)
+
+
+def load_artifact(path: Path | str) -> Artifact:
+    """Read an artifact and check every file against its hash.
+
+    Raises:
+        UsageError: It is missing, not an artifact, damaged, or written by a newer edgekit.
+    """
+    folder = Path(path)
+    manifest = _read_manifest(folder)
+    for entry in manifest.files:
+        _check_file(folder, entry)
+    return Artifact(path=folder, manifest=manifest, id=artifact_id(manifest))
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    remake = "Make the artifact again with `edgekit convert`."
+    if not folder.exists():
+        raise UsageError(f"There is no artifact at {folder}.", hint="`edgekit convert` prints where it wrote them.")
+    try:
+        raw = (folder / MANIFEST).read_bytes()
+        version = msgspec.json.decode(raw, type=dict[str, Any]).get("manifest_version")
+        if isinstance(version, int) and version > MANIFEST_VERSION:
+            raise UsageError(
+                f"{folder} has manifest version {version}; edgekit {__version__} reads up to {MANIFEST_VERSION}.",
+                hint="Upgrade edgekit: pip install --upgrade edgekit-toolkit",
+            )
+        return msgspec.json.decode(raw, type=Manifest)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{folder} is not an artifact: it has no {MANIFEST}.", hint=remake) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{folder / MANIFEST} is damaged: {error}.", hint=remake) from None
+
+
+def _check_file(folder: Path, entry: FileEntry) -> None:
+    remake = "Make the artifact again with `edgekit convert`."
+    path = folder / entry.name
+    if Path(entry.name).name != entry.name:
+        raise UsageError(f"{folder / MANIFEST} names a file outside the artifact: {entry.name!r}.", hint=remake)
+    if not path.is_file():
+        raise UsageError(f"{folder} lacks its file {entry.name}.", hint=remake)
+    if file_entry(path) != entry:
+        raise UsageError(f"{path} is damaged: its SHA-256 is not the manifest's.", hint=remake)
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `manifest.json`."""
+    schema = msgspec.json.schema(Manifest)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "edgekit artifact manifest",
+    } | schema

@@ -1,0 +1,100 @@
+"""Finds converters, readers, runtimes, transports and profiles without importing anything heavy.
+
+Known packages are listed here by module; third parties register entry points of the same groups. A module ends
+with its typed constant: `READER`, `CONVERTER`, `RUNTIMES`, `TRANSPORT`, `HARNESS` or `LIBRARY`. Importing such a
+module must not import a framework: it says what it needs (`requires`) and imports it when work starts.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any, Final, cast
+
+from edgekit.errors import UsageError
+from edgekit.protocols import Converter, Harness, Requirement, Runtime, SourceReader, TargetLibrary, Transport
+from edgekit.suggest import did_you_mean
+
+READERS: Final = (
+    "edgekit_converters.sources.pytorch",
+    "edgekit_converters.sources.exported_program",
+    "edgekit_converters.sources.torchscript",
+    "edgekit_converters.sources.keras_tensorflow",
+    "edgekit_converters.sources.keras_torch",
+    "edgekit_converters.sources.savedmodel",
+)
+CONVERTERS: Final = (
+    "edgekit_converters.formats.torchscript",
+    "edgekit_converters.formats.tflite_from_torch",
+    "edgekit_converters.formats.tflite_from_tensorflow",
+)
+TRANSPORTS: Final = ("edgekit_bridge.transports.local",)
+TARGETS: Final = "edgekit_targets.library"
+RUNTIMES: Final = "edgekit_bridge.harness.runtimes"
+HARNESS: Final = "edgekit_bridge.harness.process"
+
+
+def _third_party(group: str) -> Iterator[Any]:
+    for entry in entry_points(group=f"edgekit.{group}"):
+        yield entry.load()
+
+
+@cache
+def readers() -> Sequence[SourceReader]:
+    """Every source reader, ours first; the first that fits wins."""
+    ours: list[SourceReader] = [import_module(name).READER for name in READERS]
+    return (*ours, *_third_party("readers"))
+
+
+@cache
+def converters() -> Sequence[Converter]:
+    """Every converter, ours first."""
+    ours: list[Converter] = [import_module(name).CONVERTER for name in CONVERTERS]
+    return (*ours, *_third_party("converters"))
+
+
+@cache
+def runtimes() -> Sequence[Runtime]:
+    """Every runtime that this host could have, ours first."""
+    ours: list[Runtime] = list(import_module(RUNTIMES).RUNTIMES)
+    return (*ours, *_third_party("runtimes"))
+
+
+@cache
+def transports() -> Sequence[Transport]:
+    """Every transport, ours first."""
+    ours: list[Transport] = [import_module(name).TRANSPORT for name in TRANSPORTS]
+    return (*ours, *_third_party("transports"))
+
+
+def transport(scheme: str) -> Transport:
+    """The transport for a device URL's scheme.
+
+    Raises:
+        UsageError: There is none.
+    """
+    known = {item.scheme: item for item in transports()}
+    if scheme in known:
+        return known[scheme]
+    raise UsageError(f"No transport reaches {scheme}: devices.", hint=did_you_mean(scheme, known, "transports"))
+
+
+def harness() -> Harness:
+    """The harness for devices that can run programs."""
+    return cast("Harness", import_module(HARNESS).HARNESS)
+
+
+def targets() -> TargetLibrary:
+    """The library of target profiles."""
+    return cast("TargetLibrary", import_module(TARGETS).LIBRARY)
+
+
+def missing(requirements: Sequence[Requirement]) -> tuple[Requirement, ...]:
+    """Those of the requirements that are not installed, found without importing them."""
+    return tuple(need for need in requirements if not _installed(need.module))
+
+
+@cache
+def _installed(module: str) -> bool:
+    return find_spec(module) is not None

@@ -1,0 +1,77 @@
+"""What is to be made of a source model: the plan, complete before any work starts."""
+
+from typing import Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+from edgekit.model import Representation
+
+Format: TypeAlias = Literal["tflite", "torchscript"]
+Precision: TypeAlias = Literal["fp32", "fp16", "dynamic-int8", "int8"]
+
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
+
+MAX_ERROR: Final[dict[Precision, float]] = {"fp32": 1e-4, "fp16": 3e-3, "dynamic-int8": 0.1, "int8": 0.1}
+"""The default parity bar by precision: relative RMS error, RMSE / RMS of the source's output.
+
+It equals 10^(-SQNR/20): 1e-4 is 80 dB, far under what reordered float32 sums give (measured: 125 dB and more)
+and far over what a wrong weight gives; 3e-3 is 50 dB, half precision's 11-bit mantissa with room for depth
+(measured: 71 dB); 0.1 is 20 dB, under which an 8-bit network's top-1 answers start to change (measured on small
+CNNs: 30 to 36 dB is within a point of accuracy, 16 dB loses 2.5).
+"""
+
+GOLDEN_SAMPLES: Final = 8
+"""How many golden vectors an artifact carries: enough to show a data-dependent branch, small enough to push."""
+
+
+class DataRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A calibration or evaluation set, by place and content."""
+
+    path: str
+    sha256: str
+    samples: int
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """The way from a source kind to a format: the reader's name, what it loads into, the converter's name."""
+
+    reader: str
+    representation: Representation
+    converter: str
+
+
+class ConversionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One artifact to make.
+
+    Attributes:
+        format: What it is to be.
+        precision: Its number format.
+        target: The target profile's name.
+        route: How it is made.
+        engine: The quantized engine the target wants (`qnnpack`, `x86`, `onednn`); TorchScript int8 only.
+        calibration: Representative inputs; set for `int8`.
+        evaluation: Inputs with labels, for accuracy.
+        max_error: The parity bar, relative RMS error (see `MAX_ERROR`).
+    """
+
+    format: Format
+    precision: Precision
+    target: str
+    route: Route
+    max_error: float
+    engine: str = ""
+    calibration: DataRef | None = None
+    evaluation: DataRef | None = None
+
+    @property
+    def label(self) -> str:
+        """How people call it: `tflite int8`."""
+        return f"{self.format} {self.precision}"
+
+
+class Objection(msgspec.Struct, frozen=True, kw_only=True):
+    """A reason why something cannot be done, found before the work; `hint` is the next step."""
+
+    cause: str
+    hint: str = ""

@@ -1,0 +1,301 @@
+"""What converters, readers, runtimes, transports, harnesses and stores offer; none of them holds state.
+
+The pipeline knows these and nothing else of the packages above it; `edgekit.catalog` finds who implements them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from edgekit.artifact import Artifact, QuantizedShare
+from edgekit.device import DeviceUrl
+from edgekit.model import Representation, Signature, SourceKind, SourceModel, TensorSpec
+from edgekit.plan import ConversionPlan, Format, Objection, Precision
+from edgekit.run import Run, Schedule
+from edgekit.target import TargetProfile
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.generic]
+    Tensors = Mapping[str, Array]
+
+
+class Step(Protocol):
+    """One piece of long work that is under way."""
+
+    def advance(self, amount: float = 1) -> None:
+        """Say that `amount` more of the step's total is done."""
+
+
+class Progress(Protocol):
+    """Where long work tells how far it is."""
+
+    def step(self, title: str, total: float | None = None) -> AbstractContextManager[Step]:
+        """Open a step; `total` is in the step's own unit, None when it is not known."""
+
+
+class Requirement(msgspec.Struct, frozen=True, kw_only=True):
+    """A package that work needs: the module to look for, and the extra of edgekit that installs it."""
+
+    module: str
+    extra: str
+
+
+class LoadedSource(Protocol):
+    """A source model in its framework, ready to run and to convert. Lives in a worker process only."""
+
+    framework: str
+    """The framework with its version, such as `torch 2.13.0`."""
+    signature: Signature
+    parameters: int
+    operators: Mapping[str, int]
+    notes: Sequence[str]
+
+    def run(self, inputs: "Tensors") -> "dict[str, Array]":
+        """Run once, all inputs by name and of the signature's shape; outputs by name."""
+
+
+class SourceReader(Protocol):
+    """Loads source models of some kinds into one representation."""
+
+    name: str
+    kinds: Sequence[SourceKind]
+    representation: Representation
+    requires: Sequence[Requirement]
+    environment: Mapping[str, str]
+    """Variables that the worker process must have before the framework is imported."""
+
+    def objections(self, model: SourceModel) -> Sequence[Objection]:
+        """What is wrong with the file, as far as it shows without a framework: missing, cut, would run code."""
+
+    def load(self, model: SourceModel) -> LoadedSource:
+        """Load it, in a worker process.
+
+        Raises:
+            UsageError: The file is not what it claims to be, or lacks something.
+            ConversionError: The framework cannot load it.
+        """
+
+
+class TargetLibrary(Protocol):
+    """Knows target profiles: ours, the user's, and those of third parties."""
+
+    def names(self) -> Sequence[str]:
+        """Every profile's name, `host` first."""
+
+    def load(self, name: str) -> TargetProfile:
+        """The profile of this name; `host` describes this machine.
+
+        Raises:
+            UsageError: There is none, or its file is wrong (names file, key and reason).
+        """
+
+    def misfits(
+        self, profile: TargetProfile, *, format_: Format, precision: Precision, model_bytes: int | None
+    ) -> Sequence[Objection]:
+        """Why a model of this kind will not run or fit there; `model_bytes` is None before it exists."""
+
+
+class Converted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a converter made: the model file and what it knows of it.
+
+    Attributes:
+        model: The model file, in the folder the converter was given.
+        inputs: The source's inputs as the file has them: binding, dtype, layout, quantization.
+        outputs: The same for the outputs.
+        operators: Operators in the file with how often each occurs.
+        quantized: How much is quantized; None for fp32.
+        packages: Distributions that had a hand in it, beside edgekit.
+        reproducible: Whether the same inputs give the same bytes.
+        notes: What a careful reader should know.
+    """
+
+    model: Path
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    operators: dict[str, int]
+    quantized: QuantizedShare | None
+    packages: tuple[str, ...]
+    reproducible: bool = True
+    notes: tuple[str, ...] = ()
+
+
+class Converter(Protocol):
+    """Turns a loaded source of one representation into one format."""
+
+    name: str
+    representation: Representation
+    format: Format
+    precisions: Sequence[Precision]
+
+    def requires(self, precision: Precision) -> Sequence[Requirement]:
+        """The packages that making this precision needs."""
+
+    def objections(self, model: SourceModel, plan: ConversionPlan) -> Sequence[Objection]:
+        """Why this plan cannot work, as far as it shows without a framework."""
+
+    def convert(
+        self,
+        source: LoadedSource,
+        plan: ConversionPlan,
+        calibration: "Callable[[], Iterable[Tensors]]",
+        out: Path,
+        progress: Progress,
+    ) -> Converted:
+        """Write the model file into the empty folder `out`; runs in a worker process.
+
+        Args:
+            source: The model, loaded by a reader of the same representation.
+            plan: What to make.
+            calibration: Gives a fresh pass over the calibration samples, each shaped as the signature says.
+            out: Where the model file goes.
+            progress: Told of each phase.
+
+        Raises:
+            ConversionError: The framework could not do it; names the operator where that is known.
+        """
+
+
+class Session(Protocol):
+    """A model that a runtime has loaded."""
+
+    def run(self, inputs: "Tensors") -> "dict[str, Array]":
+        """Run once; real-valued inputs and outputs by the source's names."""
+
+
+class Runtime(Protocol):
+    """Executes artifacts of one format on this host; the same code as the harness runs on a device."""
+
+    name: str
+    format: Format
+    requires: Sequence[Requirement]
+
+    def describe(self) -> str:
+        """The runtime with its version, such as `LiteRT 2.3.0`."""
+
+    def open(self, model: Path, signature: Signature, *, threads: int, engine: str) -> Session:
+        """Load a model file."""
+
+
+class Completed(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that ran to its end on a device."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Link(Protocol):
+    """An open connection to a device that can run programs."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout_s: float,
+        on_line: Callable[[bytes], None] | None = None,
+    ) -> Completed:
+        """Run a program; `on_line` is given each line of its output as it comes.
+
+        Raises:
+            DeviceError: It could not be started, ran past `timeout_s`, or the link broke.
+        """
+
+    def push(self, local: Path, remote: PurePosixPath, progress: Progress) -> None:
+        """Copy a file to the device, so that it is there whole or not at all."""
+
+    def pull(self, remote: PurePosixPath, local: Path, progress: Progress) -> None:
+        """Copy a file from the device, so that it is here whole or not at all."""
+
+    def python(self) -> str:
+        """The device's Python interpreter."""
+
+    def home(self) -> PurePosixPath:
+        """The folder on the device that is edgekit's own."""
+
+
+class Transport(Protocol):
+    """Reaches devices of one URL scheme."""
+
+    scheme: str
+
+    def open(self, url: DeviceUrl, *, timeout_s: float) -> AbstractContextManager[Link]:
+        """Connect.
+
+        Raises:
+            DeviceError: The device cannot be reached; says why and what to do.
+        """
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """An artifact on a device: where its files are there, each verified."""
+
+    artifact: Artifact
+    folder: PurePosixPath
+    harness: PurePosixPath
+
+
+class Harness(Protocol):
+    """Measures artifacts on a device that can run programs."""
+
+    def stage(self, link: Link, artifact: Artifact, target: TargetProfile, progress: Progress) -> Deployment:
+        """Put the artifact and the harness there."""
+
+    def measure(
+        self,
+        link: Link,
+        deployment: Deployment,
+        target: TargetProfile,
+        schedule: Schedule,
+        progress: Progress,
+        *,
+        device: DeviceUrl,
+        check_golden: bool = True,
+    ) -> Run:
+        """Check the golden vectors there, then measure.
+
+        Raises:
+            MeasurementError: The harness did not complete, or its version is another.
+            CheckFailed: The golden vectors differ on the device.
+        """
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored run without its samples, for listings."""
+
+    id: str
+    created: str
+    artifact: str
+    format: str
+    precision: str
+    device: str
+    target: str
+    kind: str
+    median_ns: float
+    samples: int
+
+
+class Store(Protocol):
+    """Keeps runs."""
+
+    def record(self, run: Run) -> str:
+        """Keep a run; gives its id."""
+
+    def runs(self, *, limit: int = 50) -> Sequence[RunSummary]:
+        """The newest runs, newest first."""
+
+    def load(self, run_id: str) -> Run:
+        """A run with every sample; `run_id` may be an unambiguous beginning of it.
+
+        Raises:
+            UsageError: There is none, or several.
+        """
+
+
+Json = dict[str, Any]

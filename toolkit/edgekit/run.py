@@ -1,0 +1,171 @@
+"""A run: one harness execution on a device, with every sample and the environment it ran in."""
+
+from typing import Final, Literal
+
+import msgspec
+
+RUN_VERSION: Final = 1
+"""1: first."""
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """How to measure.
+
+    Attributes:
+        threads: Threads the runtime may use.
+        repeat: Fresh processes, one after the other; each imports, loads, warms up and measures.
+        min_time_s: Least time of steady state in each process, seconds.
+        min_samples: Least number of timed inferences in each process.
+        max_samples: Most timed inferences in each process; ends the measurement of a very fast model.
+        warmup_s: Least time of warm-up in each process, seconds.
+    """
+
+    threads: int = 1
+    repeat: int = 3
+    min_time_s: float = 1.0
+    min_samples: int = 30
+    max_samples: int = 200_000
+    warmup_s: float = 0.2
+
+
+class Repetition(msgspec.Struct, frozen=True, kw_only=True):
+    """One fresh process of the harness. All times in nanoseconds of the monotonic clock.
+
+    Attributes:
+        import_ns: Importing the runtime.
+        load_ns: Loading the model until it could run: construct, allocate, prepare.
+        first_ns: The first inference.
+        warmup_samples: Inferences before steady state, not timed one by one into `samples_ns`.
+        samples_ns: Every timed inference, in order; none dropped.
+        peak_rss_bytes: Peak resident memory of the whole process.
+        base_rss_bytes: Peak resident memory before the model was loaded: interpreter, NumPy, runtime.
+    """
+
+    import_ns: int
+    load_ns: int
+    first_ns: int
+    warmup_samples: int
+    samples_ns: tuple[int, ...]
+    peak_rss_bytes: int
+    base_rss_bytes: int
+
+
+class GoldenCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """The golden vectors run on the device, before anything was measured.
+
+    Attributes:
+        passed: Every output is within `max_error`.
+        relative_rms: The worst output's RMSE / RMS of the source's output.
+        max_error: The bar, from the artifact's manifest.
+        vectors: How many were run.
+    """
+
+    passed: bool
+    relative_rms: float
+    max_error: float
+    vectors: int
+
+
+class CpuState(msgspec.Struct, frozen=True, kw_only=True):
+    """What moves during a run. None where the device does not say.
+
+    Attributes:
+        load1: Load average over a minute.
+        frequency_hz: Current clock by core.
+        governor: The frequency governor by core.
+        temperature_c: Degrees Celsius by thermal zone.
+        throttled: Throttle flags as the board reports them (`vcgencmd get_throttled`).
+    """
+
+    load1: float | None = None
+    frequency_hz: tuple[int, ...] | None = None
+    governor: tuple[str, ...] | None = None
+    temperature_c: dict[str, float] | None = None
+    throttled: str | None = None
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the run happened.
+
+    Attributes:
+        machine: `uname -m`.
+        system: `uname -s -r`.
+        libc: The C library and version.
+        python: Python's version on the device.
+        board: The device tree's model, or the DMI product name; empty when neither is readable.
+        cpu: The CPU model.
+        cpu_features: The kernel's feature flags.
+        cores: Cores that the process may use.
+        memory_bytes: Physical memory.
+        kind: `physical`, `emulated` (QEMU) or `virtual` (a hypervisor or container shares the host's CPU).
+        packages: Versions of the runtime and of NumPy.
+        before: What moves, before the first repetition.
+        after: The same after the last.
+    """
+
+    machine: str
+    system: str
+    libc: str
+    python: str
+    board: str
+    cpu: str
+    cpu_features: tuple[str, ...]
+    cores: int
+    memory_bytes: int
+    kind: Literal["physical", "emulated", "virtual"]
+    packages: dict[str, str]
+    before: CpuState
+    after: CpuState
+
+
+class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run needs to say of its artifact when the artifact is gone."""
+
+    id: str
+    name: str
+    format: str
+    precision: str
+    source: str
+    model_bytes: int
+    relative_rms: float
+    accuracy: float | None = None
+    source_accuracy: float | None = None
+    evaluation_samples: int = 0
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One measurement of one artifact on one device.
+
+    Attributes:
+        run_version: The version of this schema (`RUN_VERSION`).
+        id: Unique; sorts by time.
+        created: UTC, ISO 8601.
+        edgekit: The version of edgekit that drove it.
+        harness: The version of the harness that ran on the device.
+        device: The device's URL, without secrets.
+        target: The target profile it was taken for.
+        artifact: What was measured.
+        schedule: How.
+        runtime: The runtime that executed it, with its version.
+        delegate: What executes the graph (`XNNPACK`), and how much of it, as far as the runtime says.
+        method: How a sample was timed, in a sentence.
+        golden: Parity on the device; None when it was not asked for.
+        repetitions: The fresh processes, in order.
+        environment: Where.
+    """
+
+    run_version: int
+    id: str
+    created: str
+    edgekit: str
+    harness: str
+    device: str
+    target: str
+    artifact: ArtifactFacts
+    schedule: Schedule
+    runtime: str
+    delegate: str
+    method: str
+    golden: GoldenCheck | None
+    repetitions: tuple[Repetition, ...]
+    environment: Environment

@@ -1,0 +1,91 @@
+"""Target profiles: what a kind of device is, as far as conversion and measurement need to know."""
+
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+PROFILE_VERSION: Final = 1
+"""1: first."""
+
+Arch: TypeAlias = Literal["aarch64", "armv7l", "x86_64"]
+System: TypeAlias = Literal["linux", "android"]
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where figures of a profile come from: the keys it backs, the document's title and its address."""
+
+    keys: tuple[str, ...]
+    title: str
+    url: str = ""
+
+
+class Cpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The processor: model (`Cortex-A72`), cores, highest clock, features as the kernel names them."""
+
+    model: str
+    cores: int
+    max_hz: int = 0
+    features: tuple[str, ...] = ()
+
+
+class RuntimeFact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A runtime the device can have: its format, package and version range, and what it cannot do there.
+
+    Attributes:
+        format: The format it executes (`tflite`, `torchscript`, …).
+        package: The distribution that brings it (`ai-edge-litert`), or the program (`benchmark_model`).
+        version: A version specifier (PEP 440) that is known to run there; empty for any.
+        engine: TorchScript's quantized engine on this device (`qnnpack`, `x86`, `onednn`).
+        note: What a user should know, in a sentence.
+    """
+
+    format: str
+    package: str
+    version: str = ""
+    engine: str = ""
+    note: str = ""
+
+
+class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A GPU, DSP or NPU: its name and the delegates or providers that reach it."""
+
+    name: str
+    delegates: tuple[str, ...] = ()
+
+
+class TargetProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A kind of device.
+
+    Attributes:
+        profile_version: The version of this schema (`PROFILE_VERSION`).
+        name: The name users type (`raspberrypi4`).
+        title: The name people say (`Raspberry Pi 4 Model B`).
+        arch: The machine name of its userland (`uname -m`).
+        system: The operating system's family.
+        cpu: The processor.
+        memory_bytes: The RAM of the smallest variant sold; 0 where it differs by machine.
+        glibc: The oldest C library of its usual systems (`2.31`); empty for none (Android's bionic).
+        runtimes: What can execute a model there, best first.
+        accelerators: What can speed it up.
+        connect: The transports that usually reach it, best first (`ssh`).
+        evidence: How well edgekit knows it: `physical`, `emulated` or `untested on hardware`.
+        sources: Where the figures come from.
+    """
+
+    profile_version: int
+    name: str
+    title: str
+    arch: Arch
+    system: System
+    cpu: Cpu
+    memory_bytes: int
+    runtimes: tuple[RuntimeFact, ...]
+    connect: tuple[str, ...]
+    evidence: Literal["physical", "emulated", "untested on hardware"]
+    glibc: str = ""
+    accelerators: tuple[Accelerator, ...] = ()
+    sources: tuple[Fact, ...] = ()
+
+    def runtime_for(self, format_: str) -> RuntimeFact | None:
+        """The best runtime for a format, or None when the device has none."""
+        return next((runtime for runtime in self.runtimes if runtime.format == format_), None)
