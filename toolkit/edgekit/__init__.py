@@ -1,3 +1,41 @@
-"""edgekit takes a trained model to a real device and proves what it does there."""
+"""edgekit takes a trained model to a real device and proves what it does there.
+
+The Python API is the command line's: `edgekit.convert(...)` gives an `Artifact`, `edgekit.benchmark(...)` a `Run`.
+Names are imported when they are used, so that `import edgekit` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from edgekit.api import convert as convert
+    from edgekit.artifact import Artifact as Artifact
+    from edgekit.artifact import load_artifact as load_artifact
+    from edgekit.errors import EdgekitError as EdgekitError
+    from edgekit.measure import benchmark as benchmark
+    from edgekit.run import Run as Run
+    from edgekit.run import Schedule as Schedule
+    from edgekit.verification import verify as verify
+
+_HOMES: Final = {
+    "Artifact": "edgekit.artifact",
+    "EdgekitError": "edgekit.errors",
+    "Run": "edgekit.run",
+    "Schedule": "edgekit.run",
+    "benchmark": "edgekit.measure",
+    "convert": "edgekit.api",
+    "load_artifact": "edgekit.artifact",
+    "verify": "edgekit.verification",
+}
+"""Public names, and the modules that hold them."""
+
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - names of the table
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'edgekit' has no attribute {name!r}")

@@ -75,16 +75,16 @@ class OutputParity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
-    """Top-1 accuracy on the evaluation set, 0 to 1, of the artifact and of its source."""
+    """Top-1 accuracy on the evaluation set, 0 to 1, of the artifact and of its source where that was run."""
 
     artifact: float
-    source: float
+    source: float | None
     samples: int
 
     @property
-    def drop_points(self) -> float:
+    def drop_points(self) -> float | None:
         """What the conversion cost, in percentage points; negative when the artifact is better."""
-        return 100 * (self.source - self.artifact)
+        return None if self.source is None else 100 * (self.source - self.artifact)
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):

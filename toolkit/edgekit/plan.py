@@ -26,9 +26,9 @@ GOLDEN_SAMPLES: Final = 8
 
 
 class DataRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A calibration or evaluation set, by place and content."""
+    """A calibration or evaluation set, by its file's name and its content."""
 
-    path: str
+    name: str
     sha256: str
     samples: int
 

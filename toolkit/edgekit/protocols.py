@@ -6,7 +6,7 @@ The pipeline knows these and nothing else of the packages above it; `edgekit.cat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.generic]
-    Tensors = Mapping[str, Array]
+Array: TypeAlias = "NDArray[np.generic]"
+"""A NumPy array; a name in quotes, so that these protocols import no NumPy."""
+
+Tensors: TypeAlias = "Mapping[str, NDArray[np.generic]]"
+"""Tensors by name."""
 
 
 class Step(Protocol):
@@ -56,7 +59,7 @@ class LoadedSource(Protocol):
     operators: Mapping[str, int]
     notes: Sequence[str]
 
-    def run(self, inputs: "Tensors") -> "dict[str, Array]":
+    def run(self, inputs: Tensors) -> dict[str, Array]:
         """Run once, all inputs by name and of the signature's shape; outputs by name."""
 
 
@@ -143,7 +146,7 @@ class Converter(Protocol):
         self,
         source: LoadedSource,
         plan: ConversionPlan,
-        calibration: "Callable[[], Iterable[Tensors]]",
+        calibration: Callable[[], Iterable[Tensors]],
         out: Path,
         progress: Progress,
     ) -> Converted:
@@ -164,7 +167,7 @@ class Converter(Protocol):
 class Session(Protocol):
     """A model that a runtime has loaded."""
 
-    def run(self, inputs: "Tensors") -> "dict[str, Array]":
+    def run(self, inputs: Tensors) -> dict[str, Array]:
         """Run once; real-valued inputs and outputs by the source's names."""
 
 
@@ -201,17 +204,32 @@ class Link(Protocol):
         timeout_s: float,
         on_line: Callable[[bytes], None] | None = None,
     ) -> Completed:
-        """Run a program; `on_line` is given each line of its output as it comes.
+        """Run a program until it ends; what it started ends with it.
+
+        Args:
+            argv: The program and its arguments; no shell sees them.
+            stdin: What it reads.
+            timeout_s: The longest it may take.
+            on_line: Given each line of standard output, without its end, as it comes. What it raises ends the
+                program and passes through; so does Ctrl-C.
 
         Raises:
             DeviceError: It could not be started, ran past `timeout_s`, or the link broke.
         """
 
     def push(self, local: Path, remote: PurePosixPath, progress: Progress) -> None:
-        """Copy a file to the device, so that it is there whole or not at all."""
+        """Copy a file to the device, so that it is there whole or not at all; makes the folders that it needs.
+
+        Raises:
+            DeviceError: It cannot be read here or written there.
+        """
 
     def pull(self, remote: PurePosixPath, local: Path, progress: Progress) -> None:
-        """Copy a file from the device, so that it is here whole or not at all."""
+        """Copy a file from the device, so that it is here whole or not at all; makes the folders that it needs.
+
+        Raises:
+            DeviceError: It cannot be read there or written here.
+        """
 
     def python(self) -> str:
         """The device's Python interpreter."""

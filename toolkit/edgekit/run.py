@@ -37,8 +37,11 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
         first_ns: The first inference.
         warmup_samples: Inferences before steady state, not timed one by one into `samples_ns`.
         samples_ns: Every timed inference, in order; none dropped.
-        peak_rss_bytes: Peak resident memory of the whole process.
-        base_rss_bytes: Peak resident memory before the model was loaded: interpreter, NumPy, runtime.
+        peak_rss_bytes: Peak resident memory from the load on; of the whole process where it is not `rss_separable`.
+        base_rss_bytes: Resident memory just before the model was loaded: interpreter, NumPy, runtime, one input. Its
+            peak until then where it is not `rss_separable`.
+        rss_separable: Whether the kernel let the peak be set back before the load, so that the two can be compared.
+        settled: Whether warm-up ended steady (two windows within 2 %) and not at its limit of ten times `warmup_s`.
     """
 
     import_ns: int
@@ -48,6 +51,8 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     samples_ns: tuple[int, ...]
     peak_rss_bytes: int
     base_rss_bytes: int
+    rss_separable: bool = False
+    settled: bool = True
 
 
 class GoldenCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,13 +60,14 @@ class GoldenCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         passed: Every output is within `max_error`.
-        relative_rms: The worst output's RMSE / RMS of the source's output.
+        relative_rms: The worst output's RMSE / RMS of the source's output; None when it is not a number or an output
+            has another size.
         max_error: The bar, from the artifact's manifest.
         vectors: How many were run.
     """
 
     passed: bool
-    relative_rms: float
+    relative_rms: float | None
     max_error: float
     vectors: int
 
@@ -149,7 +155,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         runtime: The runtime that executed it, with its version.
         delegate: What executes the graph (`XNNPACK`), and how much of it, as far as the runtime says.
         method: How a sample was timed, in a sentence.
-        golden: Parity on the device; None when it was not asked for.
+        golden: Parity on the device; it has failed only in a run that was to go on all the same.
         repetitions: The fresh processes, in order.
         environment: Where.
     """

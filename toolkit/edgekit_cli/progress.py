@@ -4,13 +4,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgekit.protocols import Progress, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+
+
+_WORTH_A_LINE_S: Final = 0.1
+"""Shorter steps are not worth a line in a log."""
 
 
 class _LiveStep:
@@ -45,13 +49,14 @@ class _PlainStep:
 
 
 class _PlainProgress:
-    """A line when a step is done, with its time: what a log or a CI run wants."""
+    """A line when a step is done that took a while: what a log or a CI run wants."""
 
     @contextmanager
     def step(self, title: str, total: float | None = None) -> Iterator[Step]:  # noqa: ARG002 - the protocol's
         start = time.monotonic()
         yield _PlainStep()
-        print(f"  {title} ({time.monotonic() - start:.1f} s)", file=sys.stderr, flush=True)
+        if (took_s := time.monotonic() - start) >= _WORTH_A_LINE_S:
+            print(f"  {title} ({took_s:.1f} s)", file=sys.stderr, flush=True)
 
 
 def terminal_progress() -> Progress:

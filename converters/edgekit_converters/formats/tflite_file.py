@@ -1,0 +1,85 @@
+"""Facts of a TFLite file, read from the flatbuffer itself (schema: tensorflow/lite/schema/schema.fbs)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from math import prod
+from typing import Any, Final
+
+import msgspec
+
+from edgekit.artifact import QuantizedShare
+
+_COMPUTE: Final = {
+    "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "CONV_3D", "FULLY_CONNECTED", "BATCH_MATMUL", "LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF",
+}  # fmt: skip
+"""Operators that hold weights and do the arithmetic."""
+
+_FLOAT32: Final = "FLOAT32"
+_INTEGERS: Final = {"INT8", "UINT8", "INT16", "INT4"}
+_MATRIX: Final = 2
+"""Constants of fewer dimensions are biases and shapes, not weights."""
+
+
+class _Tensor(msgspec.Struct, frozen=True):
+    type: str
+    elements: int
+    dimensions: int
+    constant: bool
+
+
+class _Operator(msgspec.Struct, frozen=True):
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+class TfliteFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The first subgraph's operators with their counts, and how much of the model is not float32."""
+
+    operators: dict[str, int]
+    share: QuantizedShare
+
+
+def tflite_facts(content: bytes) -> TfliteFacts:
+    """Read operators and tensors of a flatbuffer that a converter has just written."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content)
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    types = {value: name for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+    graph = model.Subgraphs(0)
+    tensors = [_tensor(model, graph.Tensors(place), types) for place in range(graph.TensorsLength())]
+    operators = list(_operators(model, graph, names))
+    share = QuantizedShare(weights=_weight_share(tensors), operators=_operator_share(operators, tensors))
+    return TfliteFacts(operators=dict(sorted(Counter(item.name for item in operators).items())), share=share)
+
+
+def _tensor(model: Any, tensor: Any, types: dict[int, str]) -> _Tensor:
+    shape = tensor.ShapeAsNumpy().tolist() if tensor.ShapeLength() else []
+    buffer = model.Buffers(tensor.Buffer())
+    constant = buffer.DataLength() > 0 or buffer.Size() > 1  # large data may lie behind the flatbuffer (`offset`)
+    return _Tensor(types[tensor.Type()], prod(shape), len(shape), constant)
+
+
+def _operators(model: Any, graph: Any, names: dict[int, str]) -> Iterator[_Operator]:
+    for place in range(graph.OperatorsLength()):
+        operator = graph.Operators(place)
+        code = model.OperatorCodes(operator.OpcodeIndex())
+        # Codes over 126 do not fit the deprecated byte-sized field that older readers use.
+        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        inputs = tuple(operator.InputsAsNumpy().tolist()) if operator.InputsLength() else ()
+        outputs = tuple(operator.OutputsAsNumpy().tolist()) if operator.OutputsLength() else ()
+        yield _Operator(names[builtin], inputs, outputs)
+
+
+def _weight_share(tensors: list[_Tensor]) -> float:
+    weights = [item for item in tensors if item.constant and item.dimensions >= _MATRIX]
+    reduced = sum(item.elements for item in weights if item.type != _FLOAT32)
+    return reduced / max(1, sum(item.elements for item in weights))
+
+
+def _operator_share(operators: list[_Operator], tensors: list[_Tensor]) -> float:
+    computing = [item for item in operators if item.name in _COMPUTE]
+    integer = [item for item in computing if tensors[item.inputs[0]].type in _INTEGERS]
+    return len(integer) / max(1, len(computing))

@@ -1,0 +1,118 @@
+"""PyTorch to TFLite: litert-torch lowers the exported program, ai-edge-quantizer quantizes; no TensorFlow."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
+
+from edgekit.errors import ConversionError
+from edgekit.model import Representation, SourceModel, TensorSpec
+from edgekit.plan import ConversionPlan, Format, Objection, Precision
+from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
+from edgekit_converters.formats.tflite_file import tflite_facts
+
+if TYPE_CHECKING:
+    from edgekit_converters.sources.torch_source import TorchSource
+
+_NARROWED: Final = {"int64": "int32", "float64": "float32"}
+"""What litert-torch makes of 64-bit inputs and outputs: TFLite kernels have no 64-bit arithmetic worth the name."""
+
+
+class _TfliteFromTorch:
+    name = "litert-torch"
+    representation: Representation = "torch"
+    format: Format = "tflite"
+    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8")
+
+    def requires(self, precision: Precision) -> Sequence[Requirement]:
+        """litert-torch, the quantizer for everything but fp32, and LiteRT to check the result."""
+        quantizer = (Requirement(module="ai_edge_quantizer", extra="litert-torch"),) if precision != "fp32" else ()
+        return (
+            Requirement(module="litert_torch", extra="litert-torch"),
+            Requirement(module="ai_edge_litert", extra="tflite"),
+            *quantizer,
+        )
+
+    def objections(self, model: SourceModel, plan: ConversionPlan) -> Sequence[Objection]:  # noqa: ARG002 - the protocol's
+        """None that shows without the framework."""
+        return []
+
+    def convert(
+        self,
+        source: LoadedSource,
+        plan: ConversionPlan,
+        calibration: Callable[[], Iterable[Tensors]],
+        out: Path,
+        progress: Progress,
+    ) -> Converted:
+        """Lower once for all precisions of a source, then quantize."""
+        held = cast("TorchSource", source)
+        with progress.step(f"{plan.label}: lower with litert-torch"):
+            content = _lower(held)
+        if plan.precision != "fp32":
+            from edgekit_converters.quantization.tflite import quantize_tflite
+
+            with progress.step(f"{plan.label}: quantize"):
+                content = quantize_tflite(content, plan.precision, calibration)
+        model = out / "model.tflite"
+        model.write_bytes(content)
+        facts = tflite_facts(content)
+        return Converted(
+            model=model,
+            inputs=tuple(_narrowed(spec) for spec in source.signature.inputs),
+            outputs=tuple(_narrowed(spec) for spec in source.signature.outputs),
+            operators=facts.operators,
+            quantized=None if plan.precision == "fp32" else facts.share,
+            packages=("torch", "litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert"),
+        )
+
+
+@lru_cache(maxsize=1)
+def _lower(source: "TorchSource") -> bytes:
+    import litert_torch
+
+    module = _traceable(source)
+    inputs = {spec.name: value for spec, value in zip(source.signature.inputs, source.example, strict=True)}
+    try:
+        edge = litert_torch.convert(module, sample_kwargs=inputs)
+    except Exception as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ConversionError(
+            f"litert-torch cannot lower this model: {type(error).__name__}: {first[:300]}",
+            hint="It takes static shapes and no data-dependent control flow; TorchScript may take the model.",
+        ) from error
+    with tempfile.TemporaryDirectory() as folder:
+        lowered = Path(folder, "float.tflite")
+        edge.export(str(lowered))
+        return lowered.read_bytes()
+
+
+def _traceable(source: "TorchSource") -> object:
+    """What torch.export can trace, by keyword: a TorchScript model goes through an exported program first."""
+    if not source.scripted:
+        return source.named()
+    from edgekit_converters.sources.torch_source import Named
+
+    names = [spec.name for spec in source.signature.outputs]
+    inputs = [spec.name for spec in source.signature.inputs]
+    module = source.exported().module()
+    return Named(
+        module,
+        lambda program, named: dict(zip(names, _flat(program(*(named[name] for name in inputs))), strict=True)),
+    )
+
+
+def _flat(value: object) -> Sequence[object]:
+    from torch.utils import _pytree as pytree
+
+    return cast("Sequence[object]", pytree.tree_leaves(value))
+
+
+def _narrowed(spec: TensorSpec) -> TensorSpec:
+    return msgspec.structs.replace(spec, dtype=_NARROWED.get(spec.dtype, spec.dtype))
+
+
+CONVERTER: Converter = _TfliteFromTorch()

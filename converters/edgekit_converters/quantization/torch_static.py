@@ -1,0 +1,86 @@
+"""Static int8 for PyTorch, by FX graph mode quantization on a plain graph (see `edgekit_converters.torch_graph`)."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import torch
+from torch import fx, nn
+from torch.ao.quantization import (
+    FixedQParamsFakeQuantize,
+    FixedQParamsObserver,
+    QConfigMapping,
+    get_default_qconfig_mapping,
+)
+from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+_TOP_OF_RELU6: Final = 6.0
+
+
+def quantize_static(
+    graph: fx.GraphModule,
+    example: Sequence[torch.Tensor],
+    calibration: Iterable[Sequence[torch.Tensor]],
+    *,
+    engine: str,
+) -> tuple[fx.GraphModule, tuple[str, ...]]:
+    """Observe the calibration samples, then replace float layers by int8 ones.
+
+    Args:
+        graph: A plain graph; it is changed.
+        example: One tensor for each input.
+        calibration: Inputs in order, one sequence a sample.
+        engine: `qnnpack`, `x86` or `onednn`: decides observers and how weights are packed.
+
+    Returns:
+        The quantized graph, and notes for the manifest.
+    """
+    torch.backends.quantized.engine = engine
+    mapping = get_default_qconfig_mapping(engine)
+    clamped, notes = _replace_relu6(graph, mapping) if engine == "qnnpack" else (set(), ())
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # FX quantization is deprecated upstream; the manifest says so
+        prepared = prepare_fx(graph, mapping, tuple(example))
+        _clamp_outputs(prepared, clamped)
+        for sample in calibration:
+            prepared(*sample)
+        return convert_fx(prepared), notes
+
+
+def _replace_relu6(graph: fx.GraphModule, mapping: QConfigMapping) -> tuple[set[str], tuple[str, ...]]:
+    """QNNPACK's quantized ReLU6 is wrong on x86 (0 dB measured); a ReLU whose output range ends at 6 is the same.
+
+    It needs a convolution or linear layer in front, to fuse with. Any other ReLU6 stays in float.
+    """
+    clamped, in_float = set(), 0
+    for node in graph.graph.nodes:
+        if node.op != "call_module" or not isinstance(graph.get_submodule(node.target), nn.ReLU6):
+            continue
+        layer = node.args[0]
+        fuses = layer.op == "call_module" and len(layer.users) == 1
+        if fuses and isinstance(graph.get_submodule(layer.target), nn.Conv1d | nn.Conv2d | nn.Linear):
+            graph.set_submodule(node.target, nn.ReLU())
+            clamped.add(layer.target)
+        else:
+            mapping.set_module_name(node.target, None)
+            in_float += 1
+    notes = [f"{len(clamped)} ReLU6 clamp by the range of their output (QNNPACK)"] if clamped else []
+    notes += [f"{in_float} ReLU6 stay in float: nothing to fuse with (QNNPACK)"] if in_float else []
+    return clamped, tuple(notes)
+
+
+def _clamp_outputs(prepared: fx.GraphModule, clamped: set[str]) -> None:
+    """Fix the output range of these layers to 0..6, so that saturation is the clamp."""
+    for node in list(prepared.graph.nodes):
+        if node.op == "call_module" and node.target in clamped:
+            observer = next(user for user in node.users if "activation_post_process" in str(user.target))
+            prepared.set_submodule(observer.target, _fixed_range())
+
+
+def _fixed_range() -> Any:
+    observer = FixedQParamsObserver.with_args(
+        scale=_TOP_OF_RELU6 / 255, zero_point=0, dtype=torch.quint8, quant_min=0, quant_max=255
+    )
+    fixed = FixedQParamsFakeQuantize(observer=observer)
+    fixed.disable_fake_quant()
+    return fixed

@@ -1,0 +1,81 @@
+"""`edgekit.convert`: one model, one artifact, from Python."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edgekit.artifact import Artifact
+from edgekit.conversion import convert_all
+from edgekit.plan import Format, Precision
+from edgekit.planning import Request
+from edgekit.protocols import Progress
+from edgekit.source import open_source, parse_input
+
+
+def convert(
+    model: Any,
+    *,
+    format: Format,  # noqa: A002 - the word of the command line, and of everybody
+    precision: Precision = "fp32",
+    example_inputs: Any = None,
+    calibration: Any = None,
+    evaluation: Any = None,
+    inputs: tuple[str, ...] = (),
+    weights: str | Path = "",
+    target: str = "host",
+    out: str | Path = ".",
+    name: str = "",
+    max_error: float | None = None,
+    trust: bool = False,
+    progress: Progress | None = None,
+) -> Artifact:
+    """Convert a model into one verified artifact.
+
+    Args:
+        model: A live `torch.nn.Module` or Keras model, or what the command line calls SOURCE: a `.pt2`, TorchScript,
+            `.keras` or `.h5` file, a SavedModel folder, or `file.py:factory`.
+        format: `tflite` or `torchscript`.
+        precision: `fp32`, `fp16`, `dynamic-int8` or `int8`.
+        example_inputs: For a live PyTorch module: a tensor, a sequence of tensors, or a mapping by argument name.
+        calibration: For int8: a path, an array with the sample as first axis, a mapping of input names to such
+            arrays, or a sequence of samples.
+        evaluation: The same with an array `labels`, for accuracy.
+        inputs: Shapes as the command line writes them: `name=1x3x96x96:float32`.
+        weights: The checkpoint for `file.py:factory`.
+        target: The target profile's name.
+        out: The folder that the artifact is written into.
+        name: What the artifact is called; the source's own name when empty.
+        max_error: The parity bar, relative RMS error (see `edgekit.plan.MAX_ERROR`).
+        trust: Whether code in the source may run.
+        progress: Told of each step.
+
+    Returns:
+        The artifact; its `manifest.parity.passed` says whether it keeps to the bar.
+
+    Raises:
+        UsageError: The request is wrong.
+        ConversionError: The model cannot be converted.
+    """
+    from edgekit.live import save_data, save_model
+
+    with tempfile.TemporaryDirectory(prefix="edgekit-live-") as folder:
+        if isinstance(model, str | Path):
+            given = tuple(parse_input(text) for text in inputs)
+            source = open_source(str(model), weights=str(weights), inputs=given, trusted=trust)
+        else:
+            source = save_model(model, example_inputs, Path(folder))
+        request = Request(
+            source=source,
+            formats=(format,),
+            precisions=(precision,),
+            out=Path(out),
+            target=target,
+            name=name,
+            calibration=save_data(calibration, Path(folder), "calibration"),
+            evaluation=save_data(evaluation, Path(folder), "evaluation"),
+            max_error=max_error,
+        )
+        outcome = convert_all(request, progress)
+    for failed in outcome.not_made:
+        raise failed.error
+    return outcome.made[0].artifact

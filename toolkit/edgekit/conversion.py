@@ -1,0 +1,159 @@
+"""Source model in, verified artifacts out: plan everything first, then let a worker make what is not cached."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgekit.artifact import Artifact, load_artifact
+from edgekit.cache import recall, remember
+from edgekit.errors import EdgekitError
+from edgekit.fingerprint import hash_source
+from edgekit.isolation import Worker, WorkerCrashed, failure, worker
+from edgekit.jobs import Build, Built, ConvertJob, Depends, Failed
+from edgekit.model import SourceModel
+from edgekit.plan import DataRef
+from edgekit.planning import Planned, Request, plan_conversion
+from edgekit.progress import SilentProgress
+from edgekit.protocols import Progress
+from edgekit.publish import explain_full_disk, publish, staging
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """One artifact, and whether it had been made before."""
+
+    artifact: Artifact
+    cached: bool
+
+
+class NotMade(msgspec.Struct, frozen=True, kw_only=True):
+    """One artifact that could not be made, and why."""
+
+    label: str
+    error: EdgekitError
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a request, each part in the order it was asked for."""
+
+    made: tuple[Made, ...]
+    not_made: tuple[NotMade, ...]
+
+
+def convert_all(request: Request, progress: Progress | None = None) -> Outcome:
+    """Make every artifact that the request asks for.
+
+    One that cannot be made does not keep the others from being made.
+
+    Raises:
+        UsageError: The request is wrong; nothing was made.
+        ConversionError: The source cannot be loaded; nothing was made.
+    """
+    planned = plan_conversion(request)
+    outcomes: dict[str, Made | NotMade] = {}
+    with staging(request.out) as folder:
+        for item in planned if request.use_cache else ():
+            if (artifact := recall(item.key)) is not None:
+                copy = shutil.copytree(artifact.path, folder / item.key)
+                installed = msgspec.structs.replace(artifact, path=publish(copy, request.out, item.name))
+                outcomes[item.key] = Made(artifact=installed, cached=True)
+        todo = [item for item in planned if item.key not in outcomes]
+        if todo:
+            outcomes |= _Workshop(request, folder, progress or SilentProgress()).make_all(todo)
+    ordered = [outcomes[item.key] for item in planned]
+    return Outcome(
+        made=tuple(item for item in ordered if isinstance(item, Made)),
+        not_made=tuple(item for item in ordered if isinstance(item, NotMade)),
+    )
+
+
+class _Workshop:
+    """Lets workers make artifacts: one worker for all that share a reader, so that the source is loaded once."""
+
+    def __init__(self, request: Request, folder: Path, progress: Progress) -> None:
+        self._request = request
+        self._folder = folder
+        self._progress = progress
+        self._source, self._data = _with_data(request)
+        self._source_sha256 = hash_source(request.source)
+
+    def make_all(self, todo: Sequence[Planned]) -> dict[str, Made | NotMade]:
+        """Make them; a worker that crashes is replaced, and goes on behind the artifact that caused it."""
+        outcomes: dict[str, Made | NotMade] = {}
+        for group in _by_reader(todo):
+            left = group
+            while left:
+                outcomes |= self._make(left)
+                left = [item for item in left if item.key not in outcomes]
+        return outcomes
+
+    def _make(self, group: Sequence[Planned]) -> dict[str, Made | NotMade]:
+        outcomes: dict[str, Made | NotMade] = {}
+        job = self._job(group)
+        try:
+            with worker(job, group[0].way.reader.environment, timeout_s=self._request.timeout_s) as running:
+                for item, outcome in self._follow(running, job, group):
+                    outcomes[item.key] = outcome
+        except WorkerCrashed as error:
+            blamed = next((item for item in group if item.key not in outcomes), None)
+            if blamed is not None:
+                outcomes[blamed.key] = NotMade(label=blamed.plan.label, error=error)
+        return outcomes
+
+    def _follow(
+        self, running: Worker, job: ConvertJob, group: Sequence[Planned]
+    ) -> Iterator[tuple[Planned, Made | NotMade]]:
+        depends: Sequence[str] = ()
+        for event in running.events(self._progress):
+            if isinstance(event, Depends):
+                depends = event.files
+            elif isinstance(event, Built):
+                item = group[event.place]
+                artifact = self._keep(job.builds[event.place], item, depends)
+                yield item, Made(artifact=artifact, cached=False)
+            elif isinstance(event, Failed) and event.place is not None:
+                item = group[event.place]
+                error = explain_full_disk(failure(event, running.log), self._request.out)
+                yield item, NotMade(label=item.plan.label, error=error)
+
+    def _job(self, group: Sequence[Planned]) -> ConvertJob:
+        return ConvertJob(
+            source=self._source,
+            source_sha256=self._source_sha256,
+            reader=group[0].way.reader.name,
+            builds=tuple(self._build(item) for item in group),
+            calibration=self._request.calibration,
+            evaluation=self._request.evaluation,
+        )
+
+    def _build(self, item: Planned) -> Build:
+        """The plan with its data sets' samples counted."""
+        refs: dict[str, Any] = {what: ref for what, ref in self._data.items() if getattr(item.plan, what) is not None}
+        plan = msgspec.structs.replace(item.plan, **refs)
+        return Build(plan=plan, name=item.name, folder=str(self._folder / item.key))
+
+    def _keep(self, build: Build, item: Planned, depends: Sequence[str]) -> Artifact:
+        artifact = load_artifact(publish(Path(build.folder), self._request.out, item.name))
+        remember(item.key, artifact, depends)
+        return artifact
+
+
+def _by_reader(todo: Sequence[Planned]) -> Iterator[list[Planned]]:
+    groups: dict[str, list[Planned]] = {}
+    for item in todo:
+        groups.setdefault(item.way.reader.name, []).append(item)
+    yield from groups.values()
+
+
+def _with_data(request: Request) -> tuple[SourceModel, dict[str, DataRef]]:
+    """Open the data sets; a source whose shapes the user did not give takes them from there."""
+    from edgekit.dataset import DataSet
+
+    paths = {"calibration": request.calibration, "evaluation": request.evaluation}
+    sets = {what: DataSet(path, what=what) for what, path in paths.items() if path}
+    source = request.source
+    if sets and not source.inputs and source.kind in {"pytorch", "torchscript"}:
+        source = msgspec.structs.replace(source, inputs=next(iter(sets.values())).specs())
+    return source, {what: data.ref for what, data in sets.items()}

@@ -1,0 +1,173 @@
+"""Calibration and evaluation sets: `.npz` (an array for each input, first axis the sample), `.npy`, or a folder.
+
+In a folder every `.npy` or `.npz` is one sample, in the order of their names. Samples are handed out one by one;
+`.npy` files are mapped, not read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+
+from edgekit.errors import UsageError
+from edgekit.fingerprint import hash_path
+from edgekit.model import Signature, TensorSpec
+from edgekit.plan import DataRef
+from edgekit.protocols import Array
+from edgekit.suggest import did_you_mean
+
+_LABELS: Final = ("labels", "label", "targets", "y")
+"""The array of an `.npz` that holds the classes, by the names people give it."""
+
+
+class DataSet:
+    """A set of samples on disk.
+
+    Args:
+        path: An `.npz`, an `.npy`, or a folder of them.
+        what: What it is called in messages: `calibration`, `evaluation`.
+
+    Raises:
+        UsageError: It is missing, damaged, empty, holds objects, or its arrays differ in length.
+    """
+
+    def __init__(self, path: Path | str, *, what: str) -> None:
+        self.path = Path(path)
+        self._what = what
+        if not self.path.exists():
+            raise UsageError(f"There is no {what} data at {self.path}.")
+        self._files = _sample_files(self.path) if self.path.is_dir() else ()
+        arrays = {} if self._files else _read(self.path)
+        found = next((key for key in _LABELS if key in arrays), None)
+        self.labels: Array | None = arrays.pop(found) if found else None
+        self._arrays = arrays
+        self._check()
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self._files) or len(next(iter(self._arrays.values()), ()))
+
+    @cached_property
+    def ref(self) -> DataRef:
+        """The set by name and content."""
+        return DataRef(name=self.path.name, sha256=hash_path(self.path), samples=len(self))
+
+    def _check(self) -> None:
+        if not self._files and not self._arrays:
+            raise UsageError(f"{self.path} has labels but no inputs.")
+        if len(self) == 0:
+            raise UsageError(f"{self.path} holds no {self._what} samples.")
+        lengths = {key: len(value) for key, value in self._arrays.items()}
+        if self.labels is not None:
+            lengths["labels"] = len(self.labels)
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{key} has {count}" for key, count in lengths.items())
+            raise UsageError(f"The arrays of {self.path} differ in length: {told}.")
+
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """The inputs that the first sample would fit, one sample a batch; a single unnamed input has no name."""
+        first = self._raw(0)
+        names = {key: "" if len(first) == 1 else key for key in first}
+        return tuple(
+            TensorSpec(
+                name=names[key],
+                shape=(1, *value.shape),
+                dtype="float32" if value.dtype.kind == "f" else str(value.dtype),
+            )
+            for key, value in first.items()
+        )
+
+    def check(self, signature: Signature) -> None:
+        """Compare every sample with the signature, before work that takes long.
+
+        Raises:
+            UsageError: A name, shape or dtype differs, or a value is not finite.
+        """
+        for place in range(len(self)):
+            self.sample(place, signature)
+
+    def samples(self, signature: Signature, places: Sequence[int] | None = None) -> Iterator[dict[str, Array]]:
+        """Samples shaped as the signature says, by input name; all of them, or those at `places`."""
+        for place in range(len(self)) if places is None else places:
+            yield self.sample(place, signature)
+
+    def sample(self, place: int, signature: Signature) -> dict[str, Array]:
+        """One sample, its batch axis added."""
+        raw = self._raw(place)
+        names = [spec.name for spec in signature.inputs]
+        if len(raw) == 1 and len(names) == 1:
+            raw = {names[0]: next(iter(raw.values()))}
+        for name in names:
+            if name not in raw:
+                hint = did_you_mean(name, raw, "arrays")
+                raise UsageError(f"{self.path} has no array for input {name!r}.", hint=hint)
+        extra = sorted(set(raw) - set(names))
+        if extra:
+            hint = did_you_mean(extra[0], names, "inputs")
+            raise UsageError(f"{self.path} has {extra[0]!r}, which is no input of the model.", hint=hint)
+        return {spec.name: self._shaped(raw[spec.name], spec, place) for spec in signature.inputs}
+
+    def _raw(self, place: int) -> Mapping[str, Array]:
+        if self._files:
+            return _read(self._files[place])
+        return {key: value[place] for key, value in self._arrays.items()}
+
+    def _shaped(self, value: Array, spec: TensorSpec, place: int) -> Array:
+        wanted = tuple(int(dim) for dim in spec.shape)
+        if wanted not in {value.shape, (1, *value.shape)}:
+            sample = _shape(wanted[1:] if wanted[:1] == (1,) else wanted)
+            raise UsageError(
+                f"{self.path}: a sample of {spec.name!r} has shape {_shape(value.shape)}, the model wants {sample}.",
+                hint="The first axis counts samples; the rest is the model's input without its batch axis.",
+            )
+        if not np.can_cast(value.dtype, spec.dtype, "same_kind"):
+            raise UsageError(
+                f"{self.path}: {spec.name!r} holds {value.dtype}, the model wants {spec.dtype}.",
+                hint="Store it as the model sees it, after your own preprocessing (scaling, normalization).",
+            )
+        if value.dtype.kind == "f" and not np.isfinite(cast("Any", value)).all():
+            raise UsageError(f"{self.path}: sample {place} of {spec.name!r} holds NaN or infinity.")
+        return np.ascontiguousarray(value.reshape(wanted).astype(spec.dtype))
+
+
+def _sample_files(folder: Path) -> tuple[Path, ...]:
+    files = tuple(sorted(path for path in folder.iterdir() if path.suffix in {".npy", ".npz"}))
+    if not files:
+        raise UsageError(
+            f"{folder} holds no .npy or .npz samples.",
+            hint="Store each sample as an array, preprocessed as the model sees it (images too).",
+        )
+    return files
+
+
+def _read(path: Path) -> dict[str, Array]:
+    """The arrays of a file by name; an `.npy` has one, without a name. Never unpickles."""
+    if path.suffix not in {".npy", ".npz"}:
+        raise UsageError(f"{path} is neither .npz nor .npy.", hint="numpy.savez(file, NAME=array) writes one.")
+    try:
+        if path.suffix == ".npy":
+            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, KeyError, SyntaxError, MemoryError) as error:
+        reason = (
+            "it holds Python objects"
+            if "pickle" in str(error)
+            else str(error).splitlines()[0]
+            if str(error)
+            else "cut off"
+        )
+        raise UsageError(
+            f"{path} is not a whole NumPy file: {reason}.", hint="Save it again, as plain arrays."
+        ) from None
+    except Exception as error:
+        if type(error).__module__ in {"zipfile", "zlib"}:
+            raise UsageError(f"{path} is not a whole NumPy file: {error}.", hint="Save it again.") from None
+        raise
+    return {key: value for key, value in arrays.items() if value.ndim > 0}
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"

@@ -1,0 +1,61 @@
+"""Content hashes: of files, of folders, and of everything that decides what a conversion gives."""
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from edgekit import __version__
+from edgekit.errors import UsageError
+from edgekit.model import SourceModel
+
+
+def hash_path(path: Path | str) -> str:
+    """SHA-256 of a file, or of a folder's files with their names, hexadecimal.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    place = Path(path)
+    try:
+        if not place.is_dir():
+            return _hash_file(place)
+        digest = hashlib.sha256()
+        for file in sorted(item for item in place.rglob("*") if item.is_file()):
+            digest.update(f"{file.relative_to(place).as_posix()}\0{_hash_file(file)}\n".encode())
+        return digest.hexdigest()
+    except OSError as error:
+        raise UsageError(f"Cannot read {place}: {error.strerror or error}.") from None
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_source(source: SourceModel) -> str:
+    """SHA-256 of every byte the source model consists of: its file or folder, its factory's name, its weights."""
+    parts = [hash_path(source.path), source.factory, hash_path(source.weights) if source.weights else ""]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def hash_request(*parts: object) -> str:
+    """SHA-256 of anything msgspec can encode, with edgekit's own version."""
+    return hashlib.sha256(msgspec.json.encode([__version__, *parts], order="deterministic")).hexdigest()
+
+
+@cache
+def package_version(name: str) -> str:
+    """The installed version of a distribution; empty when it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """The installed ones of these distributions with their versions."""
+    return {name: package_version(name) for name in sorted(set(names)) if package_version(name)}

@@ -1,0 +1,139 @@
+"""Decide how artifacts are made before anything slow runs: the way, the target's wishes, what speaks against it."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edgekit import catalog
+from edgekit.errors import UsageError
+from edgekit.fingerprint import hash_path, hash_request, hash_source, package_versions
+from edgekit.isolation import TIMEOUT_S
+from edgekit.model import SourceModel
+from edgekit.plan import MAX_ERROR, ConversionPlan, DataRef, Format, Precision, Route
+from edgekit.routes import Way, check_names, find_way
+from edgekit.target import TargetProfile
+
+_PACKAGES: Final = (
+    "ai-edge-litert", "ai-edge-quantizer", "keras", "litert-converter", "litert-torch", "numpy", "tensorflow", "torch",
+)  # fmt: skip
+"""Every package that can change what a conversion gives."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asks for: a source, and the artifacts to make of it.
+
+    Attributes:
+        source: The source model.
+        formats: Formats, each in every precision.
+        precisions: Precisions.
+        out: The folder that artifacts are written into.
+        target: The target profile's name.
+        name: What artifacts are called in front of format and precision; the source's own name when empty.
+        calibration: The calibration set's path; needed for int8.
+        evaluation: The evaluation set's path.
+        max_error: The parity bar; the precision's default when None.
+        use_cache: Whether an artifact made before by the same request may be taken.
+        timeout_s: The most time a worker may take.
+    """
+
+    source: SourceModel
+    formats: tuple[Format, ...]
+    precisions: tuple[Precision, ...]
+    out: Path
+    target: str = "host"
+    name: str = ""
+    calibration: str = ""
+    evaluation: str = ""
+    max_error: float | None = None
+    use_cache: bool = True
+    timeout_s: float = TIMEOUT_S
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """One artifact to make: how, under which name, and its key in the cache."""
+
+    plan: ConversionPlan
+    way: Way
+    name: str
+    key: str
+
+
+def plan_conversion(request: Request) -> tuple[Planned, ...]:
+    """Decide how every artifact is made; nothing slow runs.
+
+    Raises:
+        UsageError: Something asked for cannot be done: unknown names, no way, missing packages or data, a source
+            that is damaged or would run code, a target that cannot run the format.
+    """
+    check_names(request.formats, request.precisions)
+    facts = _Facts(
+        profile=catalog.targets().load(request.target),
+        source_sha256=hash_source(request.source),
+        calibration=_data(request.calibration, "calibration"),
+        evaluation=_data(request.evaluation, "evaluation"),
+    )
+    return tuple(
+        _plan_one(request, facts, format_, precision) for format_ in request.formats for precision in request.precisions
+    )
+
+
+class _Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What all plans of a request share."""
+
+    profile: TargetProfile
+    source_sha256: str
+    calibration: DataRef | None
+    evaluation: DataRef | None
+
+
+def _data(path: str, what: str) -> DataRef | None:
+    """The set by name and content; its samples are counted when it is opened."""
+    if not path:
+        return None
+    if not Path(path).exists():
+        raise UsageError(f"There is no {what} data at {path}.")
+    return DataRef(name=Path(path).name, sha256=hash_path(path), samples=0)
+
+
+def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Precision) -> Planned:
+    way = find_way(request.source.kind, format_, precision)
+    plan = ConversionPlan(
+        format=format_,
+        precision=precision,
+        target=facts.profile.name,
+        route=Route(reader=way.reader.name, representation=way.reader.representation, converter=way.converter.name),
+        engine=_engine(facts.profile, format_, precision),
+        calibration=facts.calibration if precision == "int8" else None,
+        evaluation=facts.evaluation,
+        max_error=MAX_ERROR[precision] if request.max_error is None else request.max_error,
+    )
+    _check(request.source, way, plan, facts.profile)
+    name = _name(request, plan)
+    given = (request.source.inputs, request.source.trusted, facts.calibration)
+    key = hash_request(facts.source_sha256, name, plan, facts.profile, given, package_versions(_PACKAGES))
+    return Planned(plan=plan, way=way, name=name, key=key)
+
+
+def _engine(profile: TargetProfile, format_: Format, precision: Precision) -> str:
+    """The quantized engine the target wants; only quantized TorchScript has one."""
+    runtime = profile.runtime_for(format_)
+    wanted = format_ == "torchscript" and precision in {"int8", "dynamic-int8"}
+    return runtime.engine if runtime is not None and wanted else ""
+
+
+def _name(request: Request, plan: ConversionPlan) -> str:
+    stem = request.name or Path(request.source.path).stem
+    target = () if plan.target == "host" else (plan.target,)
+    return "-".join((stem, plan.format, plan.precision, *target))
+
+
+def _check(source: SourceModel, way: Way, plan: ConversionPlan, profile: TargetProfile) -> None:
+    if plan.precision == "int8" and plan.calibration is None:
+        raise UsageError(
+            f"{plan.label} needs calibration data: representative inputs that the ranges are taken from.",
+            hint="Give some 100 samples: --calibration FILE.npz (an array for each input, first axis the sample).",
+        )
+    fit = catalog.targets().misfits(profile, format_=plan.format, precision=plan.precision, model_bytes=None)
+    for objection in (*way.reader.objections(source), *way.converter.objections(source, plan), *fit):
+        raise UsageError(objection.cause, hint=objection.hint)

@@ -1,0 +1,104 @@
+"""Make the artifacts of a job: load the source once, then convert, check and describe each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from edgekit import __version__, catalog
+from edgekit.artifact import GOLDEN, MANIFEST_VERSION, Manifest, Parity, SourceFacts, file_entry, write_manifest
+from edgekit.dataset import DataSet
+from edgekit.fingerprint import package_versions
+from edgekit.golden import golden_inputs, save_golden
+from edgekit.jobs import Build, Built, ConvertJob, StepBegan
+from edgekit.model import Signature
+from edgekit.protocols import Converted, LoadedSource, Tensors
+from edgekit.worker.checking import Reference, accuracy, check
+from edgekit.worker.loading import Tell, load
+from edgekit.worker.steps import Steps
+
+
+class _Bench(msgspec.Struct, frozen=True):
+    """What all artifacts of a job share."""
+
+    job: ConvertJob
+    source: LoadedSource
+    calibration: DataSet | None
+    reference: Reference
+
+
+def convert(job: ConvertJob, tell: Tell) -> Iterator[Built | Exception]:
+    """Make every artifact; gives its event, or the error that kept it from being made."""
+    bench = _prepare(job, tell)
+    for place, build in enumerate(job.builds):
+        try:
+            _build(bench, build, tell)
+        except Exception as error:  # noqa: BLE001 - one artifact's failure must not take the others along
+            yield error
+        else:
+            yield Built(place)
+
+
+def _prepare(job: ConvertJob, tell: Tell) -> _Bench:
+    source = load(job.source, job.reader, tell)
+    calibration = DataSet(job.calibration, what="calibration") if job.calibration else None
+    evaluation = DataSet(job.evaluation, what="evaluation") if job.evaluation else None
+    for data in (calibration, evaluation):
+        if data is not None:
+            data.check(source.signature)
+    tell(StepBegan(f"run the source in {source.framework}"))
+    inputs, origin = golden_inputs(source.signature, calibration, evaluation)
+    reference = Reference(
+        inputs=inputs,
+        outputs=[source.run(vector) for vector in inputs],
+        origin=origin,
+        evaluation=evaluation,
+        accuracy=accuracy(source.run, source.signature, evaluation),
+    )
+    return _Bench(job, source, calibration, reference)
+
+
+def _build(bench: _Bench, build: Build, tell: Tell) -> None:
+    converter = next(item for item in catalog.converters() if item.name == build.plan.route.converter)
+    folder = Path(build.folder)
+    folder.mkdir()
+
+    def samples() -> Iterator[Tensors]:
+        if bench.calibration is not None:
+            yield from bench.calibration.samples(bench.source.signature)
+
+    made = converter.convert(bench.source, build.plan, samples, folder, Steps(tell))
+    save_golden(folder / GOLDEN, bench.reference.inputs, bench.reference.outputs)
+    tell(StepBegan(f"{build.plan.label}: compare with the source"))
+    signature = Signature(inputs=made.inputs, outputs=made.outputs)
+    parity = check(made.model, signature, build.plan, bench.reference)
+    write_manifest(folder, _manifest(bench, build, made, parity))
+
+
+def _manifest(bench: _Bench, build: Build, made: Converted, parity: Parity) -> Manifest:
+    job, source, plan = bench.job, bench.source, build.plan
+    return Manifest(
+        manifest_version=MANIFEST_VERSION,
+        edgekit=__version__,
+        name=build.name,
+        format=plan.format,
+        precision=plan.precision,
+        model=made.model.name,
+        signature=Signature(inputs=made.inputs, outputs=made.outputs),
+        files=tuple(file_entry(path) for path in sorted(Path(build.folder).iterdir())),
+        source=SourceFacts(
+            kind=job.source.kind,
+            name=":".join(filter(None, (Path(job.source.path).name, job.source.factory))),
+            sha256=job.source_sha256,
+            framework=source.framework,
+            parameters=source.parameters,
+            operators=dict(source.operators),
+        ),
+        plan=plan,
+        packages=package_versions((*made.packages, "numpy")),
+        parity=parity,
+        quantized=made.quantized,
+        operators=made.operators,
+        reproducible=made.reproducible,
+        notes=(*source.notes, *made.notes),
+    )

@@ -1,0 +1,40 @@
+"""`edgekit verify`: parity and accuracy again, now."""
+
+import click
+
+from edgekit_cli.options import JSON
+
+
+@click.command(short_help="Run an artifact beside its source again, now.")
+@click.argument("artifact")
+@click.option("--against", default="", metavar="SOURCE", help="Load and run the source anew, too.")
+@click.option("--weights", type=click.Path(), default="", help="The checkpoint for --against file.py:factory.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=SHAPE:DTYPE", help="As for `edgekit convert`.")
+@click.option("--eval", "evaluation", type=click.Path(), default="", help="Samples with labels (.npz), for accuracy.")
+@click.option("--trust", is_flag=True, help="Code in the source file may run: pickles, Lambda layers.")
+@JSON
+def verify(
+    *, artifact: str, against: str, weights: str, inputs: tuple[str, ...], evaluation: str, trust: bool, as_json: bool
+) -> int:
+    r"""Run ARTIFACT on its golden vectors and compare with its source; exit code 1 when it misses its bar.
+
+    Without --against the outputs that the source gave when the artifact was made are compared.
+
+    \b
+    Example:
+      edgekit verify out/net-tflite-int8.edgekit --against net.py:make_net --weights net.pt --eval test.npz
+    """
+    from edgekit.artifact import load_artifact
+    from edgekit.source import open_source, parse_input
+    from edgekit.verification import verify as verify_artifact
+    from edgekit_cli.progress import terminal_progress
+    from edgekit_cli.render.artifacts import print_parity
+
+    loaded = load_artifact(artifact)
+    source = None
+    if against:
+        given = tuple(parse_input(text) for text in inputs) or loaded.manifest.signature.inputs
+        source = open_source(against, weights=weights, inputs=given, trusted=trust)
+    parity = verify_artifact(loaded, against=source, evaluation=evaluation, progress=terminal_progress())
+    print_parity(loaded, parity, as_json=as_json)
+    return 0 if parity.passed else 1
