@@ -134,6 +134,6 @@ def _check(source: SourceModel, way: Way, plan: ConversionPlan, profile: TargetP
             f"{plan.label} needs calibration data: representative inputs that the ranges are taken from.",
             hint="Give some 100 samples: --calibration FILE.npz (an array for each input, first axis the sample).",
         )
-    fit = catalog.targets().misfits(profile, format_=plan.format, precision=plan.precision, model_bytes=None)
+    fit = catalog.targets().misfits(profile, format_=plan.format, engine=plan.engine)
     for objection in (*way.reader.objections(source), *way.converter.objections(source, plan), *fit):
         raise UsageError(objection.cause, hint=objection.hint)

@@ -99,9 +99,16 @@ class TargetLibrary(Protocol):
         """
 
     def misfits(
-        self, profile: TargetProfile, *, format_: Format, precision: Precision, model_bytes: int | None
+        self, profile: TargetProfile, *, format_: Format, model_bytes: int | None = None, engine: str = ""
     ) -> Sequence[Objection]:
-        """Why a model of this kind will not run or fit there; `model_bytes` is None before it exists."""
+        """Why a model of this kind will not run or fit there.
+
+        Args:
+            profile: The kind of device.
+            format_: What runs it.
+            model_bytes: The model file's size; None before it exists.
+            engine: The quantized engine that the file was made for; empty when it has none.
+        """
 
 
 class Converted(msgspec.Struct, frozen=True, kw_only=True):

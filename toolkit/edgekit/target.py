@@ -1,6 +1,6 @@
 """Target profiles: what a kind of device is, as far as conversion and measurement need to know."""
 
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -10,21 +10,24 @@ PROFILE_VERSION: Final = 1
 Arch: TypeAlias = Literal["aarch64", "armv7l", "x86_64"]
 System: TypeAlias = Literal["linux", "android"]
 
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Text: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where figures of a profile come from: the keys it backs, the document's title and its address."""
 
     keys: tuple[str, ...]
-    title: str
+    title: Text
     url: str = ""
 
 
 class Cpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The processor: model (`Cortex-A72`), cores, highest clock, features as the kernel names them."""
+    """The processor: model (`Cortex-A72`), cores, highest clock, features as the kernel names them; 0 for unknown."""
 
-    model: str
-    cores: int
-    max_hz: int = 0
+    model: Text
+    cores: Count
+    max_hz: Count = 0
     features: tuple[str, ...] = ()
 
 
@@ -39,8 +42,8 @@ class RuntimeFact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         note: What a user should know, in a sentence.
     """
 
-    format: str
-    package: str
+    format: Text
+    package: Text
     version: str = ""
     engine: str = ""
     note: str = ""
@@ -49,7 +52,7 @@ class RuntimeFact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A GPU, DSP or NPU: its name and the delegates or providers that reach it."""
 
-    name: str
+    name: Text
     delegates: tuple[str, ...] = ()
 
 
@@ -73,12 +76,12 @@ class TargetProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     profile_version: int
-    name: str
-    title: str
+    name: Text
+    title: Text
     arch: Arch
     system: System
     cpu: Cpu
-    memory_bytes: int
+    memory_bytes: Count
     runtimes: tuple[RuntimeFact, ...]
     connect: tuple[str, ...]
     evidence: Literal["physical", "emulated", "untested on hardware"]

@@ -1,0 +1,63 @@
+"""What will not run or fit on a kind of device, told before anything is made or sent."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from edgekit.plan import FORMATS, Format, Objection
+from edgekit.target import Arch, RuntimeFact, TargetProfile
+
+_RUNTIME_BYTES: Final[dict[Format, int]] = {"tflite": 40_000_000, "torchscript": 230_000_000}
+"""Resident memory of Python, NumPy and the imported runtime, before a model (measured: LiteRT 2.3 35 MB, torch 2.13
+224 MB)."""
+
+_SYSTEM_BYTES: Final = 128 * 2**20
+"""What the device's own system keeps to itself."""
+
+_COPIES: Final = 2
+"""A model is in memory twice: the file, and the weights as the kernels repack them (XNNPACK, oneDNN, QNNPACK)."""
+
+_ENGINES: Final[dict[Arch, frozenset[str]]] = {
+    "x86_64": frozenset({"x86", "fbgemm", "onednn", "qnnpack"}),
+    "aarch64": frozenset({"qnnpack"}),
+    "armv7l": frozenset({"qnnpack"}),
+}
+"""The quantized engines of torch that exist by architecture (`torch.backends.quantized.supported_engines`)."""
+
+
+def misfits(
+    profile: TargetProfile, *, format_: Format, model_bytes: int | None = None, engine: str = ""
+) -> tuple[Objection, ...]:
+    """Why a model of this kind will not run or fit there; empty when nothing speaks against it."""
+    runtime = profile.runtime_for(format_)
+    if runtime is None:
+        return (_no_runtime(profile, format_),)
+    return (*_memory(profile, runtime, format_, model_bytes or 0), *_engine(profile, engine))
+
+
+def _no_runtime(profile: TargetProfile, format_: Format) -> Objection:
+    runs = [name for name in FORMATS if profile.runtime_for(name) is not None]
+    return Objection(
+        cause=f"{profile.title} ({profile.arch}) has no runtime for {format_} that edgekit knows.",
+        hint=f"It runs {' and '.join(runs)}: --format {runs[0]}" if runs else "Add one to its profile.",
+    )
+
+
+def _memory(profile: TargetProfile, runtime: RuntimeFact, format_: Format, model_bytes: int) -> Iterator[Objection]:
+    needs = _RUNTIME_BYTES[format_] + _COPIES * model_bytes
+    has = profile.memory_bytes - _SYSTEM_BYTES
+    if profile.memory_bytes and needs > has:
+        yield Objection(
+            cause=f"{profile.title} has {profile.memory_bytes / 1e6:.0f} MB of memory; {runtime.package} with a model "
+            f"of {model_bytes / 1e6:.1f} MB takes about {needs / 1e6:.0f} MB, and its system "
+            f"{_SYSTEM_BYTES / 1e6:.0f} MB.",
+            hint="A lower precision makes a smaller model: --precision int8",
+        )
+
+
+def _engine(profile: TargetProfile, engine: str) -> Iterator[Objection]:
+    if engine and engine not in _ENGINES[profile.arch]:
+        yield Objection(
+            cause=f"The model was quantized for torch's engine {engine}, which {profile.title} ({profile.arch}) "
+            "does not have.",
+            hint=f"Convert it for this device: --target {profile.name}",
+        )

@@ -1,0 +1,28 @@
+"""The library of target profiles, as the pipeline knows it."""
+
+from collections.abc import Sequence
+
+from edgekit.plan import Format, Objection
+from edgekit.protocols import TargetLibrary
+from edgekit.target import TargetProfile
+from edgekit_targets.fit import misfits
+from edgekit_targets.load import load_profile, profile_names
+
+
+class _Library:
+    def names(self) -> Sequence[str]:
+        """Every profile's name, `host` first."""
+        return profile_names()
+
+    def load(self, name: str) -> TargetProfile:
+        """The profile of this name; `host` describes this machine."""
+        return load_profile(name)
+
+    def misfits(
+        self, profile: TargetProfile, *, format_: Format, model_bytes: int | None = None, engine: str = ""
+    ) -> Sequence[Objection]:
+        """Why a model of this kind will not run or fit there."""
+        return misfits(profile, format_=format_, model_bytes=model_bytes, engine=engine)
+
+
+LIBRARY: TargetLibrary = _Library()
