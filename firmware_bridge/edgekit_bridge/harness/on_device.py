@@ -1,0 +1,1052 @@
+"""The harness: runs on the device as `python3 on_device.py JOB.json`, or with `-` and the job on standard input.
+
+One file, Python 3.6 syntax, the standard library and what the runtime itself brings (NumPy), because this is what
+an old Jetson has. It reads one job, writes events as JSON lines on standard output (`hello`, `phase`, `progress`)
+and ends with one `result` or `error`. Whatever a framework prints goes to standard error.
+
+A job is an object with `job_version` and `mode`:
+
+- `measure`: one repetition. One process is one repetition, so import, load and first inference are cold each time
+  (the system's page cache is not: the golden check has read the files before).
+- `golden`: run the golden vectors. A process of its own, so that it warms nothing up for `measure`.
+- `probe`: describe the machine; imports nothing.
+
+The host imports the same file for its parity checks: `open_model` is what runs a model in both places.
+"""
+
+import array
+import gc
+import glob
+import json
+import math
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+import traceback
+import warnings
+from functools import partial
+from itertools import repeat
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Tuple
+
+HARNESS_VERSION = "1.0"
+"""1.0: first. The host refuses another one."""
+
+JOB_VERSION = 1
+"""1: first. Raised when a job of the old form would be misread."""
+
+STEADY_TOLERANCE = 0.02
+"""Warm-up ends when the medians of two windows in a row are this close, relative."""
+
+WARMUP_LIMIT = 10
+"""Warm-up ends at this many times `warmup_s`, steady or not; the result says which."""
+
+WINDOW_SAMPLES = 5
+"""Least inferences in a warm-up window: a median of fewer is moved by one interrupt."""
+
+HEARTBEAT_S = 1.0
+"""How often a long measurement says that it is alive. Rare, since the listener may share our CPU."""
+
+MEDIAN_SAMPLES = 2000
+"""Most samples of a window that its median is taken of, evenly spread: sorting more would show in the peak memory."""
+
+Ticks = Any
+"""An array of times in ticks of `clock` (typing knows array.array only since Python 3.9)."""
+
+Spec = Dict[str, Any]
+"""One tensor: name, shape, dtype, binding, quantization, as the artifact's manifest has them."""
+
+if hasattr(time, "perf_counter_ns"):
+    clock: Callable[[], float] = time.perf_counter_ns
+    TICKS_PER_S, TICK_CODE = 1e9, "q"
+else:  # Python 3.6
+    clock = time.perf_counter
+    TICKS_PER_S, TICK_CODE = 1.0, "d"
+
+
+class HarnessError(Exception):
+    """What the host is told instead of a traceback; `kind` is for programs, the message for people."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a framework's message, bounded."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]
+
+
+# --- Timing -----------------------------------------------------------------------------------------------------
+
+
+def nanoseconds(ticks: float) -> int:
+    """Ticks of `clock` in nanoseconds."""
+    return round(ticks * (1e9 / TICKS_PER_S))
+
+
+def timed_loop(
+    call: Callable[[], Any],
+    *,
+    least_s: float,
+    least: int,
+    most: int,
+    limit_s: float = math.inf,
+    beat: Optional[Callable[[float, int], None]] = None,
+) -> Ticks:
+    """Time `call` again and again, every call alone; the ticks of each.
+
+    Args:
+        call: What is timed; nothing else happens between the two readings of the clock.
+        least_s: Go on for this long,
+        least: and for this many calls;
+        most: but for no more calls than this,
+        limit_s: and no longer than this, however few they were.
+        beat: Told the seconds and calls so far, about every `HEARTBEAT_S`.
+    """
+    samples: Ticks = array.array(TICK_CODE)  # a list of objects would show in the peak memory of a small model
+    keep = samples.append
+    start = clock()
+    enough = start + least_s * TICKS_PER_S
+    limit = start + limit_s * TICKS_PER_S
+    pulse = start + HEARTBEAT_S * TICKS_PER_S
+    look = min(enough, limit, pulse)
+    for _ in repeat(None, most):
+        begin = clock()
+        call()
+        end = clock()
+        keep(end - begin)
+        if end >= look:
+            if (end >= enough and len(samples) >= least) or end >= limit:
+                break
+            if end >= pulse:
+                if beat:
+                    beat((end - start) / TICKS_PER_S, len(samples))
+                pulse = clock() + HEARTBEAT_S * TICKS_PER_S
+            look = min(max(enough, end), limit, pulse)
+    return samples
+
+
+def median(ticks: Ticks) -> float:
+    """The lower median; `statistics` would cost an import."""
+    values = sorted(ticks[:: len(ticks) // MEDIAN_SAMPLES + 1])
+    return float(values[(len(values) - 1) // 2])
+
+
+def warm_up(call: Callable[[], Any], warmup_s: float) -> Tuple[int, bool]:
+    """Run until steady; how many inferences that took, and whether it got there.
+
+    Windows of half of `warmup_s` (and `WINDOW_SAMPLES` inferences) follow each other until two in a row have medians
+    within `STEADY_TOLERANCE`: so it lasts `warmup_s` at least, and `WARMUP_LIMIT` times that at most.
+    """
+    if warmup_s <= 0:
+        return 0, False
+    limit = clock() + WARMUP_LIMIT * warmup_s * TICKS_PER_S
+    count, before = 0, math.inf
+    while True:
+        left_s = max(0.0, (limit - clock()) / TICKS_PER_S)
+        window = timed_loop(call, least_s=warmup_s / 2, least=WINDOW_SAMPLES, most=1000000, limit_s=left_s)
+        count += len(window)
+        now = median(window)
+        if abs(now - before) <= STEADY_TOLERANCE * before < math.inf:
+            return count, True
+        if clock() >= limit:
+            return count, False
+        before = now
+
+
+# --- Memory -----------------------------------------------------------------------------------------------------
+
+
+def status_bytes(key: str) -> Optional[int]:
+    """A figure of /proc/self/status (proc(5)), such as VmHWM or VmRSS."""
+    for line in (read_text("/proc/self/status") or "").splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def peak_rss() -> int:
+    """Peak resident memory: VmHWM, since getrusage's maximum is inherited from the process that started us."""
+    peak = status_bytes("VmHWM")
+    if peak is not None:
+        return peak
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def memory_baseline() -> Tuple[int, bool]:
+    """Resident memory now, with the peak set back to it where the kernel lets us (proc(5), clear_refs 5)."""
+    try:
+        with open("/proc/self/clear_refs", "w") as stream:
+            stream.write("5")
+    except OSError:
+        return peak_rss(), False
+    now = status_bytes("VmRSS")
+    return (peak_rss(), False) if now is None else (now, True)
+
+
+# --- Models -----------------------------------------------------------------------------------------------------
+
+
+class NoContext:
+    """Enters nothing (contextlib.nullcontext is Python 3.7)."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def need_numpy() -> None:
+    """Import NumPy, which every runtime here hands its tensors over in."""
+    try:
+        import numpy as np  # noqa: F401 - part of what a program that uses the runtime imports
+    except ImportError as error:
+        raise HarnessError("no-runtime", "NumPy cannot be imported: " + first_line(error)) from error
+
+
+def tflite_interpreter() -> Any:
+    """LiteRT's interpreter class, else that of its predecessor."""
+    need_numpy()
+    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+        try:
+            module = __import__(name, fromlist=["Interpreter"])
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] == name.split(".", maxsplit=1)[0]:
+                continue
+            raise HarnessError("no-runtime", "The runtime is installed but lacks {}.".format(error.name)) from error
+        except ImportError as error:
+            raise HarnessError("no-runtime", "The runtime cannot be imported: " + first_line(error)) from error
+        return module.Interpreter
+    raise HarnessError("no-runtime", "Neither ai_edge_litert nor tflite_runtime is installed.")
+
+
+def torch_module() -> Any:
+    """PyTorch with the lite interpreter."""
+    need_numpy()
+    try:
+        import torch
+        import torch.jit.mobile
+    except ModuleNotFoundError as error:
+        missing = "torch is not installed." if error.name == "torch" else "torch lacks {}.".format(error.name)
+        raise HarnessError("no-runtime", missing) from error
+    except ImportError as error:
+        raise HarnessError("no-runtime", "torch cannot be imported: " + first_line(error)) from error
+    return torch
+
+
+def is_integer(dtype: Any) -> bool:
+    """Whether a NumPy dtype holds integers."""
+    import numpy as np
+
+    return bool(np.dtype(dtype).kind in "iu")
+
+
+def as_type(value: Any, dtype: Any, name: str) -> Any:
+    """The array in another element type; refuses integers that would not survive."""
+    import numpy as np
+
+    cast = value.astype(dtype)
+    if is_integer(value.dtype) and is_integer(dtype) and not np.array_equal(cast, value):
+        raise HarnessError("bad-input", "Input {!r} has values that {} cannot hold.".format(name, np.dtype(dtype)))
+    return cast
+
+
+class Affine:
+    """Affine quantization (TFLite 8-bit specification): real = (stored - zero_point) * scale, per tensor or channel."""
+
+    def __init__(self, scale: Any, zero_point: Any, axis: int, rank: int) -> None:
+        import numpy as np
+
+        shape = [1] * rank
+        if rank and len(scale) > 1:
+            shape[axis] = len(scale)
+        self._scale = np.asarray(scale, np.float32).reshape(shape if len(scale) > 1 else ())
+        self._zero = np.asarray(zero_point, np.int32).reshape(shape if len(zero_point) > 1 else ())
+
+    def store(self, real: Any, dtype: Any) -> Any:
+        """Quantize: nearest, ties to even, clamped to the type's range."""
+        import numpy as np
+
+        bounds = np.iinfo(dtype)
+        stored = np.rint(real / self._scale) + self._zero
+        return np.clip(stored, bounds.min, bounds.max).astype(dtype)
+
+    def load(self, stored: Any) -> Any:
+        """Dequantize to float32."""
+        import numpy as np
+
+        return ((stored.astype(np.int32) - self._zero) * self._scale).astype(np.float32)
+
+
+class TfliteModel:
+    """A .tflite file in LiteRT or tflite-runtime. A sample is `Interpreter.invoke` alone."""
+
+    method = "wall time of Interpreter.invoke alone: inputs are set before, outputs are not read"
+
+    def __init__(
+        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str
+    ) -> None:
+        del engine  # TorchScript's
+        interpreter = tflite_interpreter()
+        try:
+            self._interpreter = interpreter(model_path=path, num_threads=threads)
+            details, results = self._details()
+            self._inputs = [(spec, bound(spec, place, details, "input")) for place, spec in enumerate(inputs)]
+            for spec, detail in self._inputs:
+                self._fit(detail, spec["shape"])
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise HarnessError("bad-model", first_line(error)) from error
+        self._outputs = [(spec, bound(spec, place, results, "output")) for place, spec in enumerate(outputs)]
+        self._shapes = {spec["name"]: self._shape(detail) for spec, detail in self._inputs}
+        self.timed: Callable[[], Any] = self._interpreter.invoke
+
+    def _details(self) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+        """Tensors by the names of the first signature, else by their own."""
+        held = self._interpreter
+        try:
+            keys = list(held.get_signature_list())
+            # The runner must be gone before invoke, which refuses to run while another object shares the model.
+            runner = held.get_signature_runner(keys[0]) if keys else None
+            if runner is not None:
+                return dict(runner.get_input_details()), dict(runner.get_output_details())
+        except AttributeError:
+            pass  # tflite-runtime before 2.5 has no signatures
+        return (
+            {detail["name"]: detail for detail in held.get_input_details()},
+            {detail["name"]: detail for detail in held.get_output_details()},
+        )
+
+    def _shape(self, detail: Any) -> Tuple[int, ...]:
+        found = [item for item in self._interpreter.get_input_details() if item["index"] == detail["index"]]
+        return tuple(int(size) for size in found[0]["shape"])
+
+    def _fit(self, detail: Any, shape: Sequence[Any]) -> None:
+        sizes = [int(size) if isinstance(size, int) else 1 for size in shape]
+        if sizes != [int(size) for size in detail["shape"]]:
+            self._interpreter.resize_tensor_input(detail["index"], sizes)
+
+    def running(self) -> ContextManager[Any]:
+        """What inference happens inside of; nothing for this runtime."""
+        return NoContext()
+
+    def set_inputs(self, values: Dict[str, Any]) -> None:
+        """Give the inputs by name; real numbers are quantized where the model takes integers."""
+        import numpy as np
+
+        arrays = [(spec, detail, np.asarray(given(values, spec))) for spec, detail in self._inputs]
+        changed = [item for item in arrays if item[2].shape != self._shapes[item[0]["name"]]]
+        try:
+            for spec, detail, array in changed:
+                self._interpreter.resize_tensor_input(detail["index"], list(array.shape))
+                self._shapes[spec["name"]] = array.shape
+            if changed:
+                self._interpreter.allocate_tensors()
+            for spec, detail, array in arrays:
+                self._interpreter.set_tensor(detail["index"], self._stored(spec, detail, array))
+        except (ValueError, RuntimeError) as error:
+            raise HarnessError("bad-input", first_line(error)) from error
+
+    def _stored(self, spec: Spec, detail: Any, array: Any) -> Any:
+        dtype = detail["dtype"]
+        if is_integer(dtype) and array.dtype.kind == "f":
+            affine = quantization(spec, detail)
+            if affine is None:
+                raise HarnessError(
+                    "bad-input", "Input {!r} takes integers and the model has no scale for it.".format(spec["name"])
+                )
+            return affine.store(array, dtype)
+        return as_type(array, dtype, spec["name"])
+
+    def invoke(self) -> None:
+        """Run once."""
+        try:
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise HarnessError("inference", first_line(error)) from error
+
+    def outputs(self) -> Dict[str, Any]:
+        """The outputs of the last run by name, as real numbers."""
+        return {spec["name"]: self._real(spec, detail) for spec, detail in self._outputs}
+
+    def _real(self, spec: Spec, detail: Any) -> Any:
+        import numpy as np
+
+        value = self._interpreter.get_tensor(detail["index"])
+        if is_integer(value.dtype) and (spec.get("quantization") or np.dtype(spec["dtype"]).kind == "f"):
+            affine = quantization(spec, detail)
+            return value if affine is None else affine.load(value)
+        return value
+
+    def run(self, values: Dict[str, Any]) -> Dict[str, Any]:
+        """Inputs by name in, outputs by name out."""
+        self.set_inputs(values)
+        self.invoke()
+        return self.outputs()
+
+    def delegate(self) -> str:
+        """What executes the graph and how much of it, from the interpreter's list of nodes."""
+        try:
+            nodes = list(self._interpreter._get_ops_details())  # noqa: SLF001 - there is no public way
+            parts = [node for node in nodes if node["op_name"] == "DELEGATE"]
+            plain = [node for node in nodes if node["op_name"] != "DELEGATE"]
+            taken = len(delegated(parts, plain))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return "unknown: this runtime does not list its nodes"
+        if not parts:
+            return "none: built-in kernels"
+        return "XNNPACK, {} of {} operators in {} part{}".format(
+            taken, len(plain), len(parts), "" if len(parts) == 1 else "s"
+        )
+
+    def packages(self) -> Dict[str, str]:
+        """Versions of the runtime and of NumPy."""
+        kind = type(self._interpreter).__module__.split(".")[0].replace("_", "-")
+        return installed_versions([kind, "numpy"])
+
+    def describe(self) -> str:
+        """The runtime with its version."""
+        name, version = next(iter(self.packages().items()))
+        return "{} {}".format("LiteRT" if name == "ai-edge-litert" else name, version)
+
+
+def delegated(parts: Sequence[Any], plain: Sequence[Any]) -> List[int]:
+    """Indices of the operators that the delegate's nodes stand for: those between its outputs and its inputs."""
+    makers = {int(tensor): node for node in plain for tensor in node["outputs"]}
+    taken: List[int] = []
+    for part in parts:
+        edge = {int(tensor) for tensor in part["inputs"]}
+        todo = [int(tensor) for tensor in part["outputs"]]
+        while todo:
+            tensor = todo.pop()
+            node = makers.get(tensor)
+            if node is None or tensor in edge or node["index"] in taken:
+                continue
+            taken.append(node["index"])
+            todo.extend(int(item) for item in node["inputs"])
+    return taken
+
+
+def quantization(spec: Spec, detail: Any) -> Optional[Affine]:
+    """How integers map to reals: by the manifest, else by the model file."""
+    rank = len(detail["shape"])
+    stated = spec.get("quantization")
+    if stated:
+        return Affine(stated["scale"], stated["zero_point"], stated.get("axis", 0), rank)
+    found = detail["quantization_parameters"]
+    if not len(found["scales"]):
+        return None
+    return Affine(found["scales"], found["zero_points"], int(found["quantized_dimension"]), rank)
+
+
+def bound(spec: Spec, place: int, details: Dict[str, Any], role: str) -> Any:
+    """The model file's tensor for a name of the manifest: by binding, name, TensorFlow's spelling, or as the only one.
+
+    Raises:
+        HarnessError: None of them leads to a tensor; a guess by order would mix two inputs of one shape up.
+    """
+    binding = spec.get("binding") or ""
+    for name in (binding, spec["name"], "serving_default_{}:0".format(spec["name"])):
+        if name and name in details:
+            return details[name]
+    if binding.isdigit() and int(binding) < len(details):
+        return list(details.values())[int(binding)]
+    if len(details) == 1 and place == 0:
+        return next(iter(details.values()))
+    raise HarnessError(
+        "bad-model", "The model file has no {} {!r}; it has {}.".format(role, spec["name"], ", ".join(details))
+    )
+
+
+def given(values: Dict[str, Any], spec: Spec) -> Any:
+    """The value for an input."""
+    if spec["name"] not in values:
+        raise HarnessError("bad-input", "Input {!r} was not given.".format(spec["name"]))
+    return values[spec["name"]]
+
+
+class TorchscriptModel:
+    """A .ptl file in PyTorch's lite interpreter. A sample is one call of the module under inference mode."""
+
+    method = "wall time of one call of the lite-interpreter module under inference mode, outputs not read"
+
+    def __init__(
+        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str
+    ) -> None:
+        self._torch = torch = torch_module()
+        self._engine = engine
+        torch.set_num_threads(threads)
+        self._choose_engine()  # before loading: weights are packed for it then
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # TorchScript is deprecated upstream; `edgekit doctor` says so once
+                self._module = torch.jit.mobile._load_for_lite_interpreter(path)  # noqa: SLF001 - PyTorch's documented way
+        except (RuntimeError, ValueError) as error:
+            raise HarnessError("bad-model", first_line(error)) from error
+        self._inputs = list(inputs)
+        self._outputs = list(outputs)
+        self._result: Any = None
+        self._arguments: Tuple[Any, ...] = ()
+        self.timed: Callable[[], Any] = self._module
+
+    def _choose_engine(self) -> None:
+        if not self._engine:
+            return
+        quantized = self._torch.backends.quantized
+        if self._engine not in quantized.supported_engines:
+            raise HarnessError(
+                "engine",
+                "This torch has no quantized engine {!r}; it has {}.".format(
+                    self._engine, ", ".join(quantized.supported_engines)
+                ),
+            )
+        quantized.engine = self._engine
+
+    def running(self) -> ContextManager[Any]:
+        """Inference mode, or its predecessor before torch 1.9."""
+        mode: Callable[[], ContextManager[Any]] = getattr(self._torch, "inference_mode", self._torch.no_grad)
+        return mode()
+
+    def set_inputs(self, values: Dict[str, Any]) -> None:
+        """Give the inputs by name; the module takes them in the signature's order."""
+        self._choose_engine()  # the host may hold models of several engines
+        self._arguments = tuple(self._tensor(spec, given(values, spec)) for spec in self._inputs)
+        self.timed = partial(self._module, *self._arguments)
+
+    def _tensor(self, spec: Spec, value: Any) -> Any:
+        import numpy as np
+
+        array = as_type(np.asarray(value), spec["dtype"], spec["name"])
+        return self._torch.from_numpy(np.array(array, order="C"))
+
+    def invoke(self) -> None:
+        """Run once."""
+        try:
+            with self.running(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._result = self._module(*self._arguments)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise HarnessError("inference", first_line(error)) from error
+
+    def outputs(self) -> Dict[str, Any]:
+        """The outputs of the last run by name, as real numbers."""
+        found = self._flat(self._result, "")
+        named = {}
+        for place, spec in enumerate(self._outputs):
+            keys = [spec.get("binding") or spec["name"], spec["name"], str(place)]
+            key = next((item for item in keys if item in found), None)
+            if key is None:
+                raise HarnessError(
+                    "bad-model", "The model gives no output {!r}; it gives {}.".format(spec["name"], ", ".join(found))
+                )
+            named[spec["name"]] = self._array(found[key])
+        return named
+
+    def _flat(self, value: Any, key: str) -> Dict[str, Any]:
+        """Tensors by position in the flattened result; those of a dict by their key as well."""
+        if self._torch.is_tensor(value):
+            return {key or "0": value}
+        items = list(value.items()) if isinstance(value, dict) else [("", item) for item in value]
+        found: Dict[str, Any] = {}
+        count = 0
+        for name, item in items:
+            inner = self._flat(item, "")
+            for offset in range(len(inner)):
+                found[str(count + offset)] = inner[str(offset)]
+            if name and len(inner) == 1:
+                found[str(name)] = inner["0"]
+            count += sum(1 for place in inner if place.isdigit())
+        return found
+
+    def _array(self, tensor: Any) -> Any:
+        if tensor.is_quantized:
+            tensor = tensor.dequantize()
+        if tensor.dtype == self._torch.bfloat16:
+            tensor = tensor.float()
+        return tensor.detach().cpu().numpy()
+
+    def run(self, values: Dict[str, Any]) -> Dict[str, Any]:
+        """Inputs by name in, outputs by name out."""
+        self.set_inputs(values)
+        self.invoke()
+        return self.outputs()
+
+    def delegate(self) -> str:
+        """What executes the graph."""
+        return "none: ATen kernels" + (", quantized engine " + self._engine if self._engine else "")
+
+    def packages(self) -> Dict[str, str]:
+        """Versions of the runtime and of NumPy."""
+        return dict(installed_versions(["torch", "numpy"]), torch=str(self._torch.__version__))
+
+    def describe(self) -> str:
+        """The runtime with its version."""
+        return "TorchScript lite, torch {}".format(self._torch.__version__)
+
+
+MODELS: Dict[str, Any] = {"tflite": TfliteModel, "torchscript": TorchscriptModel}
+"""The adapter for each format; every one has the methods of `TfliteModel`."""
+
+IMPORTS: Dict[str, Callable[[], Any]] = {"tflite": tflite_interpreter, "torchscript": torch_module}
+"""What imports the runtime of a format."""
+
+
+def open_model(
+    model_format: str, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str
+) -> Any:
+    """Load a model file until it could run.
+
+    Args:
+        model_format: A key of `MODELS`.
+        path: The model file.
+        inputs: The manifest's inputs.
+        outputs: The manifest's outputs.
+        threads: Threads the runtime may use.
+        engine: TorchScript's quantized engine; empty leaves PyTorch's choice.
+    """
+    if model_format not in MODELS:
+        raise HarnessError("job", "This harness runs {}, not {!r}.".format(" and ".join(MODELS), model_format))
+    if not os.path.isfile(path):
+        raise HarnessError("bad-model", "There is no file {}.".format(path))
+    return MODELS[model_format](path, inputs, outputs, threads=threads, engine=engine)
+
+
+def installed_versions(names: Sequence[str]) -> Dict[str, str]:
+    """Versions of distributions, in order; empty where unknown."""
+    try:
+        from importlib.metadata import PackageNotFoundError, version
+    except ImportError:  # Python 3.6 and 3.7
+        return {name: str(getattr(sys.modules.get(name.replace("-", "_")), "__version__", "")) for name in names}
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+# --- Golden vectors ---------------------------------------------------------------------------------------------
+
+
+def golden_arrays(path: str, prefix: str) -> Dict[str, Any]:
+    """The arrays of golden.npz whose names start with `in:` or `out:`, by the rest of the name."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key[len(prefix) :]: archive[key] for key in archive.files if key.startswith(prefix)}
+    except (OSError, ValueError, KeyError) as error:
+        raise HarnessError("bad-golden", "Cannot read {}: {}".format(path, first_line(error))) from error
+
+
+def relative_rms(expected: Sequence[Any], got: Sequence[Any]) -> Optional[float]:
+    """RMSE / RMS of the expected output over all vectors; None when it is not a number or the sizes differ.
+
+    An expected output that is zero throughout is compared as if its RMS were 1, as `edgekit.parity` does.
+    """
+    import numpy as np
+
+    a = np.concatenate([np.asarray(item, np.float64).ravel() for item in expected])
+    b = np.concatenate([np.asarray(item, np.float64).ravel() for item in got])
+    if a.size != b.size:
+        return None
+    if not a.size:
+        return 0.0
+    with np.errstate(all="ignore"):
+        rmse = float(np.sqrt(np.mean((a - b) ** 2)))
+        signal = float(np.sqrt(np.mean(a**2)))
+    relative = rmse / signal if signal > 0 else rmse
+    return relative if math.isfinite(relative) else None
+
+
+def check_golden(job: Dict[str, Any], channel: "Channel") -> Dict[str, Any]:
+    """Run every golden vector; the worst output decides."""
+    channel.phase("import")
+    IMPORTS[job["format"]]()
+    inputs = golden_arrays(job["golden"], "in:")
+    expected = golden_arrays(job["golden"], "out:")
+    channel.phase("load")
+    model = open_job(job)
+    vectors = len(next(iter(inputs.values()))) if inputs else 0
+    got = []
+    channel.phase("run")
+    for place in range(vectors):
+        got.append(model.run({name: values[place] for name, values in inputs.items()}))
+        channel.event("progress", done=(place + 1) / float(vectors))
+    if not vectors or not expected:
+        raise HarnessError("bad-golden", "{} holds no vectors.".format(job["golden"]))
+    unknown = [name for name in expected if name not in got[0]]
+    if unknown:
+        raise HarnessError("bad-golden", "The model lacks an output of the golden vectors: {!r}.".format(unknown[0]))
+    errors = {name: relative_rms(list(values), [item[name] for item in got]) for name, values in expected.items()}
+    worst = None if None in errors.values() else max(float(error or 0.0) for error in errors.values())
+    return {
+        "relative_rms": worst,
+        "passed": worst is not None and worst <= job["max_error"],
+        "vectors": vectors,
+        "outputs": errors,
+        "runtime": model.describe(),
+    }
+
+
+# --- The machine ------------------------------------------------------------------------------------------------
+
+ARM_PARTS = {
+    "0x41": {
+        "0xc05": "Cortex-A5", "0xc07": "Cortex-A7", "0xc08": "Cortex-A8", "0xc09": "Cortex-A9", "0xc0f": "Cortex-A15",
+        "0xd03": "Cortex-A53", "0xd04": "Cortex-A35", "0xd05": "Cortex-A55", "0xd07": "Cortex-A57",
+        "0xd08": "Cortex-A72", "0xd09": "Cortex-A73", "0xd0a": "Cortex-A75", "0xd0b": "Cortex-A76",
+        "0xd0c": "Neoverse-N1", "0xd0d": "Cortex-A77", "0xd40": "Neoverse-V1", "0xd41": "Cortex-A78",
+        "0xd42": "Cortex-A78AE", "0xd44": "Cortex-X1", "0xd46": "Cortex-A510", "0xd47": "Cortex-A710",
+        "0xd49": "Neoverse-N2", "0xb76": "ARM1176",
+    },
+    "0x4e": {"0x000": "Denver", "0x003": "Denver 2", "0x004": "Carmel"},
+}  # fmt: skip
+"""CPU names by implementer and part (Linux, arch/arm64/include/asm/cputype.h, and Arm's reference manuals)."""
+
+VIRTUAL_DMI = ("KVM", "VMware", "VirtualBox", "innotek", "Xen", "Bochs", "Firecracker", "Amazon EC2", "Google Compute")
+"""What hypervisors write into the DMI tables (systemd, src/basic/virt.c)."""
+
+
+def read_text(path: str, root: str = "/") -> Optional[str]:
+    """A small file of /proc or /sys, stripped; None where there is none."""
+    try:
+        with open(os.path.join(root, path.lstrip("/")), errors="replace") as stream:
+            return stream.read().replace("\0", " ").strip()
+    except (OSError, ValueError):
+        return None
+
+
+def by_number(pattern: str, root: str) -> List[str]:
+    """Paths of a pattern in the order of the numbers in them: cpu2 before cpu10."""
+    found = glob.glob(os.path.join(root, pattern.lstrip("/")))
+    return sorted(found, key=lambda path: [int(number) for number in re.findall("[0-9]+", path)])
+
+
+def cpuinfo_values(key: str, root: str) -> List[str]:
+    """The distinct values of a key of /proc/cpuinfo, in order."""
+    found: List[str] = []
+    for line in (read_text("/proc/cpuinfo", root) or "").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key and value.strip() not in found:
+            found.append(value.strip())
+    return found
+
+
+def cpu_model(root: str = "/") -> str:
+    """The CPU's name; both for a machine with two kinds of core."""
+    makers = cpuinfo_values("CPU implementer", root)
+    parts = cpuinfo_values("CPU part", root)
+    names = cpuinfo_values("model name", root)
+    if len(makers) == 1 and parts:
+        known = ARM_PARTS.get(makers[0], {})
+        return " + ".join(known.get(part, "implementer {} part {}".format(makers[0], part)) for part in parts)
+    return " + ".join(names or cpuinfo_values("Hardware", root) or cpuinfo_values("uarch", root))
+
+
+def board(root: str = "/") -> str:
+    """The device tree's model, or the DMI product name."""
+    places = (
+        "/proc/device-tree/model",
+        "/sys/firmware/devicetree/base/model",
+        "/sys/class/dmi/id/product_name",
+    )
+    return next((text for text in (read_text(place, root) for place in places) if text), "")
+
+
+def machine_kind(root: str = "/", marker: Optional[str] = None) -> str:
+    """`emulated` when every instruction is QEMU's, `virtual` when a hypervisor or container shares a CPU.
+
+    QEMU with KVM runs on the CPU itself: it shows a KVM clock, which QEMU's own emulation has not.
+    """
+    if marker or (read_text("/proc/thread-self/cmdline", root) or "").split("/")[-1].startswith("qemu-"):
+        return "emulated"  # the second is user-mode QEMU, which fakes /proc/self but not this
+    dmi = " ".join(
+        read_text("/sys/class/dmi/id/" + name, root) or "" for name in ("sys_vendor", "product_name", "bios_vendor")
+    )
+    tree = board(root) + " " + (read_text("/proc/device-tree/compatible", root) or "")
+    clocks = read_text("/sys/devices/system/clocksource/clocksource0/available_clocksource", root) or ""
+    timers = [read_text(path) or "" for path in by_number("/sys/class/ptp/ptp*/clock_name", root)]
+    kvm = "kvm" in clocks or any("KVM" in name for name in timers)
+    named = "QEMU" in dmi or "QEMU" in (read_text("/proc/cpuinfo", root) or "") or "linux,dummy-virt" in tree
+    if named and not kvm:
+        return "emulated"
+    flags = " ".join(cpuinfo_values("flags", root)).split()
+    boxes = ("/.dockerenv", "/run/.containerenv", "/sys/hypervisor/type")
+    shared = any(os.path.exists(os.path.join(root, box.lstrip("/"))) for box in boxes)
+    if named or kvm or shared or "hypervisor" in flags or any(name in dmi for name in VIRTUAL_DMI):
+        return "virtual"
+    return "physical"
+
+
+def libc() -> str:
+    """The C library and version."""
+    try:
+        return str(os.confstr("CS_GNU_LIBC_VERSION") or "")
+    except (ValueError, OSError):
+        return " ".join(platform.libc_ver()).strip() or ("musl" if glob.glob("/lib/ld-musl-*") else "")
+
+
+def memory_bytes(root: str = "/") -> int:
+    """Physical memory."""
+    for line in (read_text("/proc/meminfo", root) or "").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        return os.cpu_count() or 1
+
+
+def throttled(root: str = "/") -> Optional[str]:
+    """A Raspberry Pi's throttle flags: from its firmware's file, else from vcgencmd."""
+    text = read_text("/sys/devices/platform/soc/soc:firmware/get_throttled", root)
+    if text is not None or root != "/":
+        return text
+    try:
+        done = subprocess.run(
+            ["vcgencmd", "get_throttled"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=2, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("ascii", "replace").strip().partition("=")[2] or None
+
+
+def cpu_state(root: str = "/") -> Dict[str, Any]:
+    """What moves during a run (Linux, Documentation/admin-guide/pm/cpufreq.rst and driver-api/thermal)."""
+    load = (read_text("/proc/loadavg", root) or "").split()
+    cpufreq = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/"
+    clocks = [read_text(path) for path in by_number(cpufreq + "scaling_cur_freq", root)]
+    governors = [read_text(path) for path in by_number(cpufreq + "scaling_governor", root)]
+    zones: Dict[str, float] = {}
+    for path in by_number("/sys/class/thermal/thermal_zone[0-9]*", root):
+        kind = read_text(os.path.join(path, "type")) or os.path.basename(path)
+        value = read_text(os.path.join(path, "temp"))
+        if value and value.lstrip("-").isdigit():
+            name = kind if kind not in zones else "{} ({})".format(kind, os.path.basename(path))
+            zones[name] = int(value) / 1000.0
+    return {
+        "load1": float(load[0]) if load else None,
+        "frequency_hz": [int(value) * 1000 for value in clocks if value and value.isdigit()] or None,
+        "governor": [value for value in governors if value] or None,
+        "temperature_c": zones or None,
+        "throttled": throttled(root),
+    }
+
+
+def describe_machine(root: str = "/") -> Dict[str, Any]:
+    """What does not move; every part is empty where the device does not say."""
+    features = cpuinfo_values("flags", root) or cpuinfo_values("Features", root)
+    return {
+        "machine": platform.machine(),
+        "system": "{} {}".format(platform.system(), platform.release()),
+        "libc": libc(),
+        "python": platform.python_version(),
+        "board": board(root),
+        "cpu": cpu_model(root),
+        "cpu_features": features[0].split() if features else [],
+        "cores": cores(),
+        "memory_bytes": memory_bytes(root),
+        "kind": machine_kind(root, os.environ.get("EDGEKIT_EMULATED")),
+    }
+
+
+# --- Modes ------------------------------------------------------------------------------------------------------
+
+
+class Channel:
+    """The real standard output, taken away from everything else in the process."""
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        self._fd = os.dup(1)
+        os.dup2(2, 1)
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Write one line; ends the process when nobody listens any more."""
+        line = json.dumps(dict(fields, event=name), allow_nan=False).encode("ascii") + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._fd, line) :]
+        except BrokenPipeError:
+            os._exit(1)
+
+    def phase(self, name: str) -> None:
+        """Say what comes next; what was said last is where a crash happened."""
+        self.event("phase", phase=name)
+
+
+def open_job(job: Dict[str, Any]) -> Any:
+    """The model that a job names."""
+    return open_model(
+        job["format"], job["model"], job["inputs"], job["outputs"], threads=job["threads"], engine=job["engine"]
+    )
+
+
+def first_vector(job: Dict[str, Any]) -> Dict[str, Any]:
+    """The inputs to measure with: real ones, since zeros or noise can be faster or slower than data."""
+    if job.get("golden"):
+        return {name: values[0] for name, values in golden_arrays(job["golden"], "in:").items()}
+    import numpy as np
+
+    generator = np.random.RandomState(0)
+    shapes = [(spec, [size if isinstance(size, int) else 1 for size in spec["shape"]]) for spec in job["inputs"]]
+    return {
+        spec["name"]: generator.standard_normal(shape)
+        if np.dtype(spec["dtype"]).kind == "f" or spec.get("quantization")
+        else np.zeros(shape, spec["dtype"])
+        for spec, shape in shapes
+    }
+
+
+def measure(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
+    """One repetition, in this order: import, load, first inference, warm-up, steady state."""
+    before = cpu_state()
+    channel.phase("import")
+    start = clock()
+    IMPORTS[job["format"]]()
+    import_ns = nanoseconds(clock() - start)
+    inputs = first_vector(job)
+    gc.collect()
+    gc.disable()
+    base, separable = memory_baseline()
+    channel.phase("load")
+    start = clock()
+    model = open_job(job)
+    load_ns = nanoseconds(clock() - start)
+    channel.phase("run")
+    model.set_inputs(inputs)
+    first, warmup_samples, settled, ticks = run_timed(model, job["schedule"], channel)
+    peak = peak_rss()
+    after = cpu_state()
+    return {
+        "repetition": {
+            "import_ns": import_ns,
+            "load_ns": load_ns,
+            "first_ns": nanoseconds(first),
+            "warmup_samples": warmup_samples,
+            "settled": settled,
+            "samples_ns": [nanoseconds(sample) for sample in ticks],
+            "base_rss_bytes": base,
+            "peak_rss_bytes": peak,
+            "rss_separable": separable,
+        },
+        "environment": dict(describe_machine(), packages=model.packages(), before=before, after=after),
+        "runtime": model.describe(),
+        "delegate": model.delegate(),
+        "method": "{}; clock: time.{}, garbage collector off, input: {}".format(
+            model.method,
+            "perf_counter_ns" if TICK_CODE == "q" else "perf_counter",
+            "the first golden vector" if job.get("golden") else "random",
+        ),
+    }
+
+
+def run_timed(model: Any, schedule: Dict[str, Any], channel: Channel) -> Tuple[float, int, bool, Ticks]:
+    """First inference, warm-up and steady state of a model whose inputs are set.
+
+    Nothing is said between them: who listens would be woken, and take the caches or even the core from the next
+    inference.
+    """
+    least_s, least = schedule["min_time_s"], schedule["min_samples"]
+
+    def beat(seconds: float, count: int) -> None:
+        done = min(seconds / least_s if least_s else 1.0, count / float(least) if least else 1.0)
+        channel.event("progress", done=min(1.0, done))
+
+    call = model.timed
+    try:
+        with model.running(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            begin = clock()
+            call()
+            first = clock() - begin
+            warmup_samples, settled = warm_up(call, schedule["warmup_s"])
+            ticks = timed_loop(call, least_s=least_s, least=max(1, least), most=schedule["max_samples"], beat=beat)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise HarnessError("inference", first_line(error)) from error
+    return first, warmup_samples, settled, ticks
+
+
+def probe(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
+    """Describe the machine."""
+    del job, channel
+    return {"machine": describe_machine(), "state": cpu_state()}
+
+
+MODES = {"measure": measure, "golden": check_golden, "probe": probe}
+
+
+def read_job(arguments: Sequence[str]) -> Dict[str, Any]:
+    """Read the job from a file, or from standard input for `-`.
+
+    Raises:
+        HarnessError: It cannot be read, is of another version, or lacks something.
+    """
+    if len(arguments) != 1:
+        raise HarnessError("job", "usage: python3 on_device.py JOB.json")
+    place = arguments[0]
+    try:
+        if place == "-":
+            raw = sys.stdin.buffer.read()
+        else:
+            with open(place, "rb") as stream:
+                raw = stream.read()
+        job = json.loads(raw.decode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise HarnessError("job", "Cannot read the job {}: {}".format(place, first_line(error))) from error
+    version = job.get("job_version") if isinstance(job, dict) else None
+    if version != JOB_VERSION:
+        raise HarnessError(
+            "version",
+            "The job has version {}; harness {} on this device reads version {}.".format(
+                version, HARNESS_VERSION, JOB_VERSION
+            ),
+        )
+    if job.get("mode") not in MODES:
+        raise HarnessError("job", "The job's mode is {!r}, not one of {}.".format(job.get("mode"), ", ".join(MODES)))
+    if job["mode"] != "probe" and job.get("format") not in MODELS:
+        raise HarnessError("job", "This harness runs {}, not {!r}.".format(" and ".join(MODELS), job.get("format")))
+    return dict(job)
+
+
+def answer(arguments: Sequence[str], channel: Channel) -> int:
+    """Do the job; 0, or 1 after an `error` event."""
+    channel.event("hello", harness=HARNESS_VERSION, job_version=JOB_VERSION, pid=os.getpid())
+    try:
+        job = read_job(arguments)
+        channel.event("result", **MODES[job["mode"]](job, channel))
+    except HarnessError as error:
+        channel.event("error", kind=error.kind, message=str(error))
+    except MemoryError:
+        channel.event("error", kind="no-memory", message="The device's memory is too small for this model.")
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: the host gets every failure as an event
+        traceback.print_exc()
+        channel.event("error", kind="internal", message="{}: {}".format(type(error).__name__, first_line(error)))
+    else:
+        return 0
+    return 1
+
+
+def main() -> None:
+    """Answer, and leave without running destructors: a runtime that crashes in them has a good result by then."""
+    code = answer(sys.argv[1:], Channel())
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Runtimes on this host: the harness's own adapters, so that parity here and on a device is the same code."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from edgekit.errors import EdgekitError, MeasurementError, UsageError
+from edgekit.fingerprint import package_version
+from edgekit.model import Signature
+from edgekit.plan import Format
+from edgekit.protocols import Array, Requirement, Runtime, Tensors
+from edgekit_bridge.harness import on_device
+
+_ERRORS: Final[Mapping[str, Callable[[str], EdgekitError]]] = {"bad-input": UsageError}
+"""The error for a kind of `HarnessError`; every other kind is a `MeasurementError`."""
+
+
+@contextmanager
+def _typed_errors() -> Iterator[None]:
+    try:
+        yield
+    except on_device.HarnessError as error:
+        raise _ERRORS.get(error.kind, MeasurementError)(str(error)) from error
+
+
+class _Session:
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """Run once; real-valued inputs and outputs by the source's names."""
+        with _typed_errors():
+            outputs: dict[str, Array] = self._model.run(inputs)
+            return outputs
+
+
+class _HostRuntime:
+    def __init__(self, name: str, format_: Format, requires: Sequence[Requirement], label: str, package: str) -> None:
+        self.name = name
+        self.format: Format = format_
+        self.requires = requires
+        self._label = label
+        self._package = package
+
+    def describe(self) -> str:
+        """The runtime with its version, worded as the harness words it on a device."""
+        return f"{self._label} {package_version(self._package)}"
+
+    def open(self, model: Path, signature: Signature, *, threads: int, engine: str) -> _Session:
+        """Load a model file.
+
+        Raises:
+            MeasurementError: The runtime is missing or cannot load it.
+        """
+        inputs, outputs = msgspec.to_builtins((signature.inputs, signature.outputs))
+        with _typed_errors():
+            return _Session(
+                on_device.open_model(self.format, str(model), inputs, outputs, threads=threads, engine=engine)
+            )
+
+
+RUNTIMES: tuple[Runtime, ...] = (
+    _HostRuntime(
+        "LiteRT", "tflite", (Requirement(module="ai_edge_litert", extra="tflite"),), "LiteRT", "ai-edge-litert"
+    ),
+    _HostRuntime(
+        "TorchScript",
+        "torchscript",
+        (Requirement(module="torch", extra="torch"),),
+        "TorchScript lite, torch",
+        "torch",
+    ),
+)

@@ -1,0 +1,158 @@
+"""Staging and measuring an artifact on this machine as the device."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit import catalog
+from edgekit.artifact import Artifact
+from edgekit.device import parse_device
+from edgekit.errors import CheckFailed, MeasurementError
+from edgekit.progress import SilentProgress
+from edgekit.protocols import Deployment, Link
+from edgekit.run import Run, Schedule
+from edgekit.target import TargetProfile
+
+LOCAL = parse_device("local:")
+SHORT = Schedule(repeat=2, min_time_s=0.05, min_samples=20, warmup_s=0.02)
+MakeArtifact = Callable[..., Artifact]
+
+
+class Recorder(SilentProgress):
+    """Keeps the titles of the steps."""
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+
+    def step(self, title: str, total: float | None = None):  # type: ignore[no-untyped-def]  # as the base's  # noqa: ANN201
+        """Note the title."""
+        self.titles.append(title)
+        return super().step(title, total)
+
+
+@pytest.fixture
+def link() -> Iterator[Link]:
+    """This machine."""
+    with catalog.transport("local").open(LOCAL, timeout_s=5) as opened:
+        yield opened
+
+
+def stage(link: Link, artifact: Artifact, target: TargetProfile) -> tuple[Deployment, list[str]]:
+    """Stage; the deployment, and the files that travelled."""
+    progress = Recorder()
+    deployment = catalog.harness().stage(link, artifact, target, progress)
+    return deployment, [title.removeprefix("push ") for title in progress.titles if title.startswith("push ")]
+
+
+def measure(link: Link, artifact: Artifact, target: TargetProfile, *, check_golden: bool = True) -> Run:
+    """Stage and measure."""
+    deployment, _ = stage(link, artifact, target)
+    return catalog.harness().measure(
+        link, deployment, target, SHORT, SilentProgress(), device=LOCAL, check_golden=check_golden
+    )
+
+
+class TestStage:
+    def test_sent_once(
+        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile
+    ) -> None:
+        """All files of the artifact and the harness go there, below its id; the second time nothing does."""
+        artifact = make_artifact(linear_tflite)
+        deployment, sent = stage(link, artifact, target)
+        assert sorted(sent) == ["golden.npz", "linear.tflite", "manifest.json", "on_device.py"]
+        assert deployment.folder == link.home() / "artifacts" / artifact.id
+        assert Path(deployment.folder, "linear.tflite").read_bytes() == linear_tflite.read_bytes()
+        assert stage(link, artifact, target) == (deployment, [])
+
+    def test_damage_is_mended(
+        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile
+    ) -> None:
+        """A file that is no longer right there is sent again, and only that."""
+        artifact = make_artifact(linear_tflite)
+        deployment, _ = stage(link, artifact, target)
+        Path(deployment.folder, "linear.tflite").write_bytes(b"rotten")
+        assert stage(link, artifact, target) == (deployment, ["linear.tflite"])
+
+
+@pytest.mark.slow
+class TestMeasure:
+    @pytest.mark.parametrize("model", ["linear_tflite", "linear_ptl"])
+    def test_run(
+        self,
+        request: pytest.FixtureRequest,
+        link: Link,
+        make_artifact: MakeArtifact,
+        target: TargetProfile,
+        model: str,
+    ) -> None:
+        """A run holds every repetition with all its parts, the golden check and the machine."""
+        artifact = make_artifact(request.getfixturevalue(model))
+        run = measure(link, artifact, target)
+        assert (run.artifact.id, run.device, run.target) == (artifact.id, "local:", "host")
+        assert run.golden is not None
+        assert run.golden.passed
+        assert run.golden.vectors == 4
+        assert len(run.repetitions) == SHORT.repeat
+        for repetition in run.repetitions:
+            assert len(repetition.samples_ns) >= SHORT.min_samples
+            assert min(repetition.import_ns, repetition.load_ns, repetition.first_ns, *repetition.samples_ns) > 0
+            assert repetition.warmup_samples > 0
+            assert repetition.peak_rss_bytes >= repetition.base_rss_bytes > 0
+        assert run.runtime.startswith(("LiteRT 2.", "TorchScript lite, torch 2."))
+        assert run.environment.machine == os.uname().machine
+        assert all(run.environment.packages.values())
+
+    def test_ids_sort_by_time(
+        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile
+    ) -> None:
+        """A later run has a greater id."""
+        artifact = make_artifact(linear_tflite)
+        first, second = (measure(link, artifact, target) for _ in range(2))
+        assert first.id < second.id
+        assert first.created < second.created
+
+    def test_golden_mismatch(
+        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile
+    ) -> None:
+        """Other outputs than the source's fail the run, unless it is to go on all the same and say so."""
+        artifact = make_artifact(linear_tflite, golden=lambda x: np.ones((1, 3), np.float32) * x.sum())
+        with pytest.raises(CheckFailed, match="relative RMS error is"):
+            measure(link, artifact, target)
+        run = measure(link, artifact, target, check_golden=False)
+        assert run.golden is not None
+        assert not run.golden.passed
+        assert run.golden.relative_rms is not None
+        assert run.golden.relative_rms > run.golden.max_error
+
+    def test_not_a_number(
+        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile
+    ) -> None:
+        """An output that is not a number fails the check and is recorded as None."""
+        artifact = make_artifact(linear_tflite, golden=lambda _: np.full((1, 3), np.nan, np.float32))
+        with pytest.raises(CheckFailed, match="is not a number"):
+            measure(link, artifact, target)
+        run = measure(link, artifact, target, check_golden=False)
+        assert run.golden is not None
+        assert (run.golden.passed, run.golden.relative_rms) == (False, None)
+
+    @pytest.mark.parametrize("name", ["model.tflite", "model.ptl"])
+    def test_garbage(
+        self, link: Link, make_artifact: MakeArtifact, tmp_path: Path, target: TargetProfile, name: str
+    ) -> None:
+        """A model file that is none is one error without a traceback, with a log."""
+        model = tmp_path / name
+        model.write_bytes(b"garbage" * 100)
+        with pytest.raises(MeasurementError) as caught:
+            measure(link, make_artifact(model), target)
+        assert "Traceback" not in caught.value.cause
+        assert caught.value.hint
+        assert caught.value.log is not None
+        assert caught.value.log.is_file()
+
+    def test_engine(self, link: Link, make_artifact: MakeArtifact, linear_ptl: Path, target: TargetProfile) -> None:
+        """TorchScript runs with the engine that the artifact was made for."""
+        run = measure(link, make_artifact(linear_ptl, engine="qnnpack"), target)
+        assert run.delegate.endswith("quantized engine qnnpack")
