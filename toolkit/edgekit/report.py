@@ -1,0 +1,177 @@
+"""From runs to what people decide by: the figures of a table, and the sentence that says what to ship.
+
+Pure: takes runs, gives values; `edgekit_cli.render` shows them.
+"""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Final
+
+import msgspec
+
+from edgekit.errors import UsageError
+from edgekit.run import Run
+from edgekit.stats import Summary, summarize
+
+TOLERATED_DROP_POINTS: Final = 1.0
+"""Accuracy that a faster artifact may cost, in percentage points below the best of those compared.
+
+MLPerf Inference's closed division asks for 99 % of the reference's accuracy.
+"""
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """One run in figures.
+
+    Attributes:
+        run: The run itself.
+        summary: Its latency.
+        load_ns: Median over its processes of loading the model.
+        first_ns: Median over its processes of the first inference.
+        peak_rss_bytes: The largest peak of its processes.
+        drop_points: Accuracy lost against the source, percentage points; None without labels.
+    """
+
+    run: Run
+    summary: Summary
+    load_ns: float
+    first_ns: float
+    peak_rss_bytes: int
+    drop_points: float | None
+
+    @property
+    def label(self) -> str:
+        """Format and precision."""
+        return f"{self.run.artifact.format} {self.run.artifact.precision}"
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+    """What to ship, and why.
+
+    Attributes:
+        run_id: The run of the artifact to ship.
+        artifact: Its name.
+        headline: What to ship, in one sentence.
+        reasons: Why, a sentence each.
+    """
+
+    run_id: str
+    artifact: str
+    headline: str
+    reasons: tuple[str, ...]
+
+
+def figures(run: Run) -> Figures:
+    """The figures of a run."""
+    artifact, repetitions = run.artifact, run.repetitions
+    drop = None
+    if artifact.accuracy is not None and artifact.source_accuracy is not None:
+        drop = 100 * (artifact.source_accuracy - artifact.accuracy)
+    return Figures(
+        run=run,
+        summary=summarize([item.samples_ns for item in repetitions]),
+        load_ns=median(item.load_ns for item in repetitions),
+        first_ns=median(item.first_ns for item in repetitions),
+        peak_rss_bytes=max(item.peak_rss_bytes for item in repetitions),
+        drop_points=drop,
+    )
+
+
+def recommend(runs: Sequence[Figures]) -> Recommendation | None:
+    """What to ship of the artifacts that were measured; None when none of them computes what its source does.
+
+    Of the artifacts whose golden vectors pass and whose accuracy is within `TOLERATED_DROP_POINTS` of the best, the
+    fastest wins. Those whose median's confidence interval overlaps the fastest one's are equally fast: of them
+    the most accurate wins, then the smallest.
+
+    Raises:
+        UsageError: The runs are from different devices, or physical and emulated ones are mixed.
+    """
+    _check_comparable(runs)
+    sound = [item for item in runs if item.run.golden is None or item.run.golden.passed]
+    if not sound:
+        return None
+    accurate = [item for item in sound if _within_tolerance(item, sound)]
+    fastest = min(accurate, key=lambda item: item.summary.median_ns)
+    equal = [item for item in accurate if item.summary.median_ci.low_ns <= fastest.summary.median_ci.high_ns]
+    best = min(equal, key=lambda item: (-(item.run.artifact.accuracy or 0), item.run.artifact.model_bytes))
+    reasons = (*_against_fp32(best, sound), *_against_other_formats(best, accurate), *_left_out(sound, accurate))
+    return Recommendation(
+        run_id=best.run.id, artifact=best.run.artifact.name, headline=_headline(best, equal), reasons=reasons
+    )
+
+
+def _check_comparable(runs: Sequence[Figures]) -> None:
+    for what, values in (
+        ("devices", {item.run.device for item in runs}),
+        ("kinds of device", {item.run.environment.kind for item in runs}),
+    ):
+        if len(values) > 1:
+            raise UsageError(f"These runs are from different {what}: {', '.join(sorted(values))}.")
+
+
+def _within_tolerance(item: Figures, others: Sequence[Figures]) -> bool:
+    known = [other.run.artifact.accuracy for other in others if other.run.artifact.accuracy is not None]
+    own = item.run.artifact.accuracy
+    return own is None or 100 * (max(known) - own) <= TOLERATED_DROP_POINTS
+
+
+def _headline(best: Figures, equal: Sequence[Figures]) -> str:
+    artifact = best.run.artifact
+    facts = [f"{milliseconds(best.summary.median_ns)} ms median"]
+    if artifact.accuracy is not None:
+        facts.append(f"{artifact.accuracy:.1%} accuracy")
+    facts.append(f"{artifact.model_bytes / 1e3:.0f} kB")
+    kind = best.run.environment.kind
+    shared = {"emulated": " (emulated)", "virtual": " (a virtual machine)"}.get(kind, "")
+    others = len(equal) - 1
+    also = f"; {others} other{'s are' if others > 1 else ' is'} equally fast" if others else ""
+    return f"Ship {artifact.name} on {best.run.device}{shared}: {', '.join(facts)}{also}."
+
+
+def _against_fp32(best: Figures, runs: Sequence[Figures]) -> list[str]:
+    artifact = best.run.artifact
+    same = [
+        item for item in runs
+        if (item.run.artifact.source, item.run.artifact.format, item.run.artifact.precision)
+        == (artifact.source, artifact.format, "fp32")
+    ]  # fmt: skip
+    if artifact.precision == "fp32" or not same:
+        return []
+    other = same[0]
+    words = [_speed(best, other), f"{other.run.artifact.model_bytes / artifact.model_bytes:.1f}x smaller"]
+    if artifact.accuracy is not None and other.run.artifact.accuracy is not None:
+        words.append(f"{100 * (artifact.accuracy - other.run.artifact.accuracy):+.1f} points of accuracy")
+    return [f"Against {other.label} of the same source: {', '.join(words)}."]
+
+
+def _against_other_formats(best: Figures, runs: Sequence[Figures]) -> list[str]:
+    others = [item for item in runs if item.run.artifact.format != best.run.artifact.format]
+    if not others:
+        return []
+    nearest = min(others, key=lambda item: item.summary.median_ns)
+    return [f"Against the fastest {nearest.run.artifact.format}, {nearest.run.artifact.name}: {_speed(best, nearest)}."]
+
+
+def _left_out(sound: Sequence[Figures], accurate: Sequence[Figures]) -> list[str]:
+    out = [item.run.artifact.name for item in sound if item not in accurate]
+    if not out:
+        return []
+    return [f"Left out for accuracy more than {TOLERATED_DROP_POINTS:g} point below the best: {', '.join(out)}."]
+
+
+def _speed(item: Figures, other: Figures) -> str:
+    """How much faster, when the intervals tell the two apart."""
+    a, b = item.summary, other.summary
+    if a.median_ci.high_ns < b.median_ci.low_ns:
+        return f"{b.median_ns / a.median_ns:.1f}x faster"
+    if b.median_ci.high_ns < a.median_ci.low_ns:
+        return f"{a.median_ns / b.median_ns:.1f}x slower"
+    return "equally fast"
+
+
+def milliseconds(nanoseconds: float) -> str:
+    """Milliseconds with three significant digits, never in exponent form."""
+    value = nanoseconds / 1e6
+    digits = next((places for places, least in ((1, 10), (2, 1), (3, 0.1)) if value >= least), 4)
+    return f"{value:.{digits}f}"

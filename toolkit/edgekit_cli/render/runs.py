@@ -1,0 +1,158 @@
+"""Runs on the terminal and as JSON: the table, the way it was measured, and what to ship."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, Final
+
+import click
+import msgspec
+
+from edgekit.protocols import RunSummary
+from edgekit.report import Figures, Recommendation, milliseconds
+from edgekit.run import Run
+
+_WIDTH: Final = 80
+_NONE: Final = "-"
+"""In place of a figure that there is none of."""
+
+
+def run_json(item: Figures, *, samples: bool = False) -> dict[str, Any]:
+    """A run for machines: the figures, and the run without its samples unless they are asked for."""
+    run: dict[str, Any] = msgspec.to_builtins(item.run)
+    if not samples:
+        for repetition in run["repetitions"]:
+            repetition["samples"] = len(repetition.pop("samples_ns"))
+    return {
+        "id": item.run.id,
+        "summary": item.summary,
+        "load_ns": item.load_ns,
+        "first_ns": item.first_ns,
+        "peak_rss_bytes": item.peak_rss_bytes,
+        "drop_points": item.drop_points,
+        "run": run,
+    }
+
+
+def print_table(items: Sequence[Figures]) -> None:
+    """A row for each run, grouped by source; 80 columns hold the common precisions."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table.add_column("artifact")
+    for title in (
+        "size\nkB",
+        "accuracy\n% (change)",
+        "median\nms",
+        "95 %\nCI",
+        "p90\nms",
+        "load\nms",
+        "mem\nMB",
+        "SQNR\ndB",
+    ):
+        table.add_column(title, justify="right", no_wrap=True)
+    ordered = sorted(items, key=lambda item: item.run.artifact.source)
+    for source, group in groupby(ordered, key=lambda item: item.run.artifact.source):
+        table.add_row(f"[bold]{source.partition(':')[0]}", *[""] * 8)
+        for item in group:
+            table.add_row(*_cells(item))
+    Console(soft_wrap=False).print(table)
+
+
+def _cells(item: Figures) -> list[str]:
+    run, summary = item.run, item.summary
+    golden = run.golden
+    low, high = summary.median_ci.low_ns, summary.median_ci.high_ns
+    spread = max(high - summary.median_ns, summary.median_ns - low) / summary.median_ns
+    failed = golden is not None and not golden.passed
+    return [
+        f"  {item.label}",
+        f"{run.artifact.model_bytes / 1e3:.1f}",
+        _accuracy(item),
+        milliseconds(summary.median_ns),
+        f"±{100 * spread:.{1 if spread < 0.1 else 0}f}%",  # noqa: PLR2004 - one digit is enough from 10 %
+        _NONE if summary.p90_ns is None else milliseconds(summary.p90_ns),
+        f"{item.load_ns / 1e6:.1f}",
+        f"{item.peak_rss_bytes / 1e6:.0f}",
+        "[red]failed" if failed else _sqnr(golden.relative_rms if golden else run.artifact.relative_rms),
+    ]
+
+
+def _accuracy(item: Figures) -> str:
+    accuracy = item.run.artifact.accuracy
+    if accuracy is None:
+        return _NONE
+    change = "" if item.drop_points is None else f" ({0 - item.drop_points:+.1f})"
+    return f"{100 * accuracy:.1f}{change}"
+
+
+def _sqnr(relative_rms: float | None) -> str:
+    if relative_rms is None or math.isnan(relative_rms):
+        return _NONE
+    return "equal" if relative_rms == 0 else f"{-20 * math.log10(relative_rms):.0f}"
+
+
+def print_method(items: Sequence[Figures]) -> None:
+    """How the table was measured, and where: what a reader needs to trust it."""
+    first = items[0].run
+    environment = first.environment
+    counts = [item.summary.count for item in items]
+    kind = {"emulated": "EMULATED: ", "virtual": "virtual machine: "}.get(environment.kind, "")
+    threads = f"{first.schedule.threads} thread{'s' if first.schedule.threads > 1 else ''}"
+    where = f"{kind}{environment.cpu or environment.machine}, {threads}, {environment.system}"
+    how = (
+        f"How: median of {_span(counts)} timed inferences in {first.schedule.repeat} fresh processes each, "
+        "bootstrap CI; p90 is MLPerf's early-stopping bound (99 %); load is the model alone; "
+        "mem is the process's peak; SQNR is to the source, on the device."
+    )
+    for line in (f"Where: {first.device} ({where}).", how):
+        click.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
+
+
+def _span(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def print_recommendation(recommendation: Recommendation | None) -> None:
+    """What to ship, and why."""
+    click.echo()
+    if recommendation is None:
+        click.secho("None of these computes what its source does: do not ship one.", fg="red", bold=True)
+        return
+    click.secho(textwrap.fill(recommendation.headline, _WIDTH), bold=True)
+    for reason in recommendation.reasons:
+        click.echo(textwrap.fill(f"  {reason}", _WIDTH, subsequent_indent="  "))
+
+
+def print_summaries(summaries: Sequence[RunSummary]) -> None:
+    """Stored runs, a line each."""
+    if not summaries:
+        click.echo("No runs are stored yet; `edgekit bench` stores what it measures.")
+        return
+    width = max(len(item.artifact) for item in summaries)
+    for item in summaries:
+        kind = "" if item.kind == "physical" else f"  {item.kind}"
+        click.echo(
+            f"{item.id}  {item.artifact.ljust(width)}  {milliseconds(item.median_ns):>8} ms  {item.device}{kind}"
+        )
+
+
+def print_run(run: Run) -> None:
+    """Where and with what a run was taken."""
+    environment = run.environment
+    facts = {
+        "run": f"{run.id}, {run.created}",
+        "runtime": f"{run.runtime}, {run.delegate}" if run.delegate else run.runtime,
+        "method": run.method,
+        "machine": f"{environment.board or environment.machine}, {environment.cores} cores, "
+        f"{environment.memory_bytes / 1e9:.1f} GB, {environment.kind}",
+        "system": f"{environment.system}, {environment.libc}, Python {environment.python}",
+        "packages": ", ".join(f"{name} {version}" for name, version in environment.packages.items()),
+        "load": f"{environment.before.load1} before, {environment.after.load1} after",
+    }
+    for name, value in facts.items():
+        click.echo(textwrap.fill(f"{name:<9}{value}", _WIDTH, subsequent_indent=" " * 9))
