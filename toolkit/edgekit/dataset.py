@@ -4,6 +4,8 @@ In a folder every `.npy` or `.npz` is one sample, in the order of their names. S
 `.npy` files are mapped, not read.
 """
 
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,16 @@ from edgekit.suggest import did_you_mean
 
 _LABELS: Final = ("labels", "label", "targets", "y")
 """The array of an `.npz` that holds the classes, by the names people give it."""
+
+
+_KINDS: Final = {"f": "real", "i": "integer", "u": "integer", "b": "truth"}
+"""NumPy's dtype kinds that stand for one another; integers for reals would hide a forgotten preprocessing."""
+
+
+_BROKEN: Final = (
+    ValueError, OSError, EOFError, KeyError, SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy raises for files that are cut, garbled, or no arrays."""
 
 
 class DataSet:
@@ -122,7 +134,7 @@ class DataSet:
                 f"{self.path}: a sample of {spec.name!r} has shape {_shape(value.shape)}, the model wants {sample}.",
                 hint="The first axis counts samples; the rest is the model's input without its batch axis.",
             )
-        if not np.can_cast(value.dtype, spec.dtype, "same_kind"):
+        if _KINDS.get(value.dtype.kind) != _KINDS[np.dtype(spec.dtype).kind]:
             raise UsageError(
                 f"{self.path}: {spec.name!r} holds {value.dtype}, the model wants {spec.dtype}.",
                 hint="Store it as the model sees it, after your own preprocessing (scaling, normalization).",
@@ -149,23 +161,12 @@ def _read(path: Path) -> dict[str, Array]:
     try:
         if path.suffix == ".npy":
             return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, SyntaxError, MemoryError) as error:
-        reason = (
-            "it holds Python objects"
-            if "pickle" in str(error)
-            else str(error).splitlines()[0]
-            if str(error)
-            else "cut off"
-        )
-        raise UsageError(
-            f"{path} is not a whole NumPy file: {reason}.", hint="Save it again, as plain arrays."
-        ) from None
-    except Exception as error:
-        if type(error).__module__ in {"zipfile", "zlib"}:
-            raise UsageError(f"{path} is not a whole NumPy file: {error}.", hint="Save it again.") from None
-        raise
+    except _BROKEN as error:
+        reason = next(iter(str(error).splitlines()), "cut off")
+        reason = "it holds Python objects" if "pickle" in reason else reason
+        raise UsageError(f"{path} is not a whole NumPy file: {reason}.", hint="Save it again, as arrays.") from None
     return {key: value for key, value in arrays.items() if value.ndim > 0}
 
 

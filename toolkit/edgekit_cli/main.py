@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="edgekit")
 def edgekit() -> None:
-    r"""Take a trained model to a real device and prove what it does there.
+    """Take a trained model to a real device and prove what it does there.
 
     \b
     Example:

@@ -18,7 +18,8 @@ def keras_objections(model: SourceModel) -> Sequence[Objection]:
     """Whether the file is whole, and free of Lambda layers, which run Python of the file."""
     path = Path(model.path)
     if path.suffix in {".h5", ".hdf5"}:
-        whole = path.open("rb").read(len(_HDF5)) == _HDF5
+        with path.open("rb") as stream:
+            whole = stream.read(len(_HDF5)) == _HDF5
         return [] if whole else [Objection(cause=f"{path} is not an HDF5 file.", hint="Save it again.")]
     broken = zip_objections(path, what="Keras file")
     if broken:

@@ -10,9 +10,6 @@ from edgekit_cli.options import JSON
 if TYPE_CHECKING:
     from edgekit.conversion import Outcome
 
-if TYPE_CHECKING:
-    pass
-
 
 @click.command(short_help="Convert a trained model into verified artifacts.")
 @click.argument("source")
@@ -47,7 +44,7 @@ def convert(
     as_json: bool,
     **options: object,
 ) -> int:
-    r"""Convert SOURCE into one artifact for each format and precision.
+    """Convert SOURCE into one artifact for each format and precision.
 
     SOURCE is a PyTorch exported program (.pt2), a TorchScript file, file.py:factory (with --weights), a Keras
     .keras or .h5 file, or a TensorFlow SavedModel folder. Each artifact is run beside its source before it is
@@ -55,7 +52,7 @@ def convert(
 
     \b
     Example:
-      edgekit convert net.py:make_net --weights net.pt --format tflite --precision fp32 --precision int8 \
+      edgekit convert net.py:make_net --weights net.pt --format tflite --precision fp32 --precision int8 \\
           --calibration samples.npz --eval test.npz -o out
     """
     from edgekit.conversion import convert_all

@@ -14,7 +14,7 @@ from edgekit_cli.options import JSON
 @click.option("--trust", is_flag=True, help="Code in the source file may run: pickles, Lambda layers.")
 @JSON
 def inspect(*, path: str, weights: str, inputs: tuple[str, ...], trust: bool, as_json: bool) -> None:
-    r"""Show framework, signature, operators, parameters, size and quantization of PATH.
+    """Show framework, signature, operators, parameters, size and quantization of PATH.
 
     PATH is an artifact, or anything that `edgekit convert` takes as SOURCE.
 

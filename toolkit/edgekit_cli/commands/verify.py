@@ -16,7 +16,7 @@ from edgekit_cli.options import JSON
 def verify(
     *, artifact: str, against: str, weights: str, inputs: tuple[str, ...], evaluation: str, trust: bool, as_json: bool
 ) -> int:
-    r"""Run ARTIFACT on its golden vectors and compare with its source; exit code 1 when it misses its bar.
+    """Run ARTIFACT on its golden vectors and compare with its source; exit code 1 when it misses its bar.
 
     Without --against the outputs that the source gave when the artifact was made are compared.
 

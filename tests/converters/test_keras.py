@@ -1,0 +1,120 @@
+"""Keras files and SavedModels become artifacts that compute the same."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.conversion import Outcome, convert_all
+from edgekit.errors import ConversionError, UsageError
+from edgekit.plan import Format, Precision
+from edgekit.planning import Request
+from edgekit.source import open_source
+
+pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.slow
+
+BUILD = """
+import sys
+import keras
+import numpy as np
+from keras import layers
+folder = sys.argv[1]
+keras.utils.set_random_seed(0)
+image = keras.Input((12, 12, 3), name="image")
+x = layers.Conv2D(8, 3, padding="same", use_bias=False)(image)
+x = layers.BatchNormalization()(x)
+x = layers.ReLU()(x)
+x = layers.SeparableConv2D(12, 3, strides=2, padding="same")(x)
+x = layers.ReLU(max_value=6)(x)
+x = layers.Add()([x, layers.Conv2D(12, 1)(x)])
+x = layers.GlobalAveragePooling2D()(x)
+model = keras.Model(image, {"probs": layers.Dense(5, activation="softmax", name="probs")(x),
+                            "height": layers.Dense(5, name="height")(x)})
+model.save(f"{folder}/net.keras")
+single = keras.Model(image, layers.Dense(5, name="logits")(x))
+single.save(f"{folder}/single.h5")
+single.export(f"{folder}/saved", verbose=False)
+keras.Sequential([keras.Input((4,)), layers.Lambda(lambda x: x * 2)]).save(f"{folder}/lambda.keras")
+keras.Sequential([keras.Input((4,)), layers.Lambda(lambda x: x * 2)]).save(f"{folder}/lambda.h5")
+np.savez(f"{folder}/samples.npz", image=np.random.default_rng(0).random((40, 12, 12, 3), np.float32))
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keras files and a SavedModel, written by a process of their own."""
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("keras")
+    subprocess.run([sys.executable, "-c", BUILD, str(folder)], check=True, capture_output=True, timeout=300)
+    return folder
+
+
+def _convert(
+    models: Path, name: str, out: Path, formats: tuple[Format, ...], precisions: tuple[Precision, ...]
+) -> Outcome:
+    return convert_all(
+        Request(
+            source=open_source(str(models / name)),
+            formats=formats,
+            precisions=precisions,
+            out=out,
+            calibration=str(models / "samples.npz"),
+        )
+    )
+
+
+def test_a_keras_model_goes_to_both_formats(models: Path, tmp_path: Path) -> None:
+    """To TFLite by TensorFlow, to TorchScript by Keras' own PyTorch backend; outputs keep their names."""
+    outcome = _convert(models, "net.keras", tmp_path, ("tflite", "torchscript"), ("fp32", "int8"))
+    assert [(item.label, item.error.cause) for item in outcome.not_made] == []
+    for item in outcome.made:
+        manifest = item.artifact.manifest
+        assert manifest.parity.passed, manifest.plan.label
+        assert {spec.name for spec in manifest.signature.outputs} == {"probs", "height"}
+        assert manifest.quantized is None or manifest.quantized.weights == 1.0
+    readers = {item.artifact.manifest.plan.route.reader for item in outcome.made}
+    assert readers == {"keras-tensorflow", "keras-torch"}
+
+
+def test_a_legacy_h5_file_goes_to_both_formats(models: Path, tmp_path: Path) -> None:
+    """HDF5 as Keras 3 still reads it."""
+    outcome = _convert(models, "single.h5", tmp_path, ("tflite", "torchscript"), ("fp32",))
+    assert [item.artifact.manifest.parity.passed for item in outcome.made] == [True, True]
+
+
+def test_a_savedmodel_goes_to_tflite_in_every_precision(models: Path, tmp_path: Path) -> None:
+    """Through its serving signature."""
+    outcome = _convert(models, "saved", tmp_path, ("tflite",), ("fp32", "fp16", "dynamic-int8", "int8"))
+    assert [item.artifact.manifest.parity.passed for item in outcome.made] == [True] * 4
+
+
+def test_a_savedmodel_has_no_way_to_torchscript(models: Path, tmp_path: Path) -> None:
+    """Said at once, with what there is."""
+    with pytest.raises(UsageError, match="no way from savedmodel to torchscript") as refused:
+        _convert(models, "saved", tmp_path, ("torchscript",), ("fp32",))
+    assert "tflite" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])
+def test_a_lambda_layer_needs_the_users_word(models: Path, name: str, tmp_path: Path) -> None:
+    """In both kinds of file its Python does not run."""
+    np.savez(models / "four.npz", x=np.ones((4, 4), np.float32))
+    request = Request(source=open_source(str(models / name)), formats=("tflite",), precisions=("fp32",), out=tmp_path)
+    with pytest.raises(UsageError, match="Lambda") as refused:
+        convert_all(request)
+    assert "--trust" in refused.value.hint
+
+
+@pytest.mark.parametrize("keep", [30_000, 200])
+def test_a_cut_file_is_refused(models: Path, tmp_path: Path, keep: int) -> None:
+    """Wherever it was cut, whichever reader would have opened it."""
+    for name in ("net.keras", "single.h5"):
+        cut = tmp_path / name
+        cut.write_bytes((models / name).read_bytes()[:keep])
+        request = Request(source=open_source(str(cut)), formats=("tflite",), precisions=("fp32",), out=tmp_path / "out")
+        with pytest.raises((UsageError, ConversionError), match=name):
+            convert_all(request)
+        assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
