@@ -144,8 +144,8 @@ def worker(job: Job, environment: Mapping[str, str], *, timeout_s: float = TIMEO
             yield running
         finally:
             _end(process)
-        if not running.keep_log:
-            log.unlink(missing_ok=True)
+            if not running.keep_log:
+                log.unlink(missing_ok=True)
     finally:
         for descriptor in (read, write):
             if descriptor >= 0:

@@ -6,6 +6,7 @@ folds batch normalization all the same, and the manifest says so.
 """
 
 import copy
+import io
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -63,7 +64,8 @@ class _TorchScriptConverter:
         with progress.step(f"{plan.label}: trace and save"):
             script, more = _frozen(held, module)
             model = out / "model.ptl"
-            script._save_for_lite_interpreter(str(model))  # noqa: SLF001 - PyTorch's documented way for mobile
+            # Into memory, then to the file: PyTorch's own writer aborts the process when the disk is full.
+            model.write_bytes(script._save_to_buffer_for_lite_interpreter())  # noqa: SLF001 - its only way
         operators = _operators(script)
         return Converted(
             model=model,
@@ -142,21 +144,39 @@ def _plain(source: "TorchSource") -> Any:
 
 def _frozen(source: "TorchSource", module: Any) -> tuple[Any, tuple[str, ...]]:
     import torch
+    from torch.backends import xnnpack
 
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # TorchScript is deprecated upstream; `doctor` and the manifest say so
-        if isinstance(module, torch.jit.ScriptModule):
-            script = torch.jit.freeze(module.eval())
-        else:
-            traced = torch.jit.trace(module, source.example, strict=False, check_trace=False)
-            script = torch.jit.freeze(traced.eval())
-        from torch.backends import xnnpack
-
+        if not isinstance(module, torch.jit.ScriptModule):
+            _forget_classes()
+            module = torch.jit.trace(module, source.example, strict=False, check_trace=False)
+        script = torch.jit.freeze(_renumbered(module).eval())
         if not xnnpack.enabled:
             return script, ("frozen and folded; optimize_for_mobile left out: this torch has no XNNPACK",)
         from torch.utils.mobile_optimizer import optimize_for_mobile
 
         return optimize_for_mobile(script), ("optimize_for_mobile",)
+
+
+def _forget_classes() -> None:
+    """Forget the classes traced so far, so that the next one's name needs no number to differ from theirs.
+
+    As `torch.testing._internal.jit_utils.clear_class_registry` does.
+    """
+    import torch
+    from torch.jit import _recursive, _state
+
+    torch._C._jit_clear_class_registry()  # noqa: SLF001 - there is no public way
+    _recursive.concrete_type_store = _recursive.ConcreteTypeStore()
+    _state._clear_class_state()  # noqa: SLF001 - as above
+
+
+def _renumbered(script: Any) -> Any:
+    """The same module loaded anew: what freezing calls its copy then starts at 0, and the file's bytes repeat."""
+    import torch
+
+    return torch.jit.load(io.BytesIO(script.save_to_buffer()))
 
 
 def _bound_outputs(source: "TorchSource", script: Any) -> tuple[TensorSpec, ...]:

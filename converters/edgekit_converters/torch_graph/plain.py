@@ -13,6 +13,7 @@ from edgekit_converters.torch_graph.modules import use_methods, use_modules
 from edgekit_converters.torch_graph.tidy import (
     drop_identities,
     expand_batch_norms,
+    fix_sizes,
     use_plain_convolutions,
     use_plain_functions,
 )
@@ -28,6 +29,7 @@ def plain_graph(program: torch.export.ExportedProgram, example: Sequence[torch.T
     graph = _flat(program)
     for rewrite in (
         drop_identities,
+        fix_sizes,
         fold_constants,
         use_plain_convolutions,
         use_plain_functions,

@@ -74,6 +74,22 @@ def drop_identities(graph: fx.GraphModule) -> None:
             graph.graph.erase_node(node)
 
 
+def fix_sizes(graph: fx.GraphModule) -> None:
+    """Write sizes as numbers: a traced model asks its values for their shapes, which are the example's."""
+    for node in list(graph.graph.nodes):
+        if packet(node) is not _aten.sym_size:
+            continue
+        value, dim = node.args
+        for user in list(node.users):
+            _write(user, node, int(value.meta["val"].shape[dim]))
+        graph.graph.erase_node(node)
+
+
+def _write(user: fx.Node, node: fx.Node, number: int) -> None:
+    """Give `user` the number in place of the node."""
+    user.args, user.kwargs = fx.node.map_arg((user.args, user.kwargs), lambda item: number if item is node else item)
+
+
 def use_plain_convolutions(graph: fx.GraphModule) -> None:
     """Call `conv1d` and `conv2d` where TorchScript left the general convolution, which can be transposed too."""
     for node in graph.graph.nodes:
