@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["models.linear"]
+
 REQUIRE_PEERS = "EDGEKIT_REQUIRE_PEERS"
 """Set where everything is installed: a `peer` test that skips then fails."""
 

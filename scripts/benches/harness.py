@@ -46,14 +46,14 @@ def _harness_ns(artifact: Artifact, work: Path) -> float:
 
 
 def _bare_ns(artifact: Artifact) -> float:
-    loop = [sys.executable, DIRECT / "bare_loop.py", artifact.model, artifact.golden, str(SECONDS)]
+    loop: list[str | Path] = [sys.executable, DIRECT / "bare_loop.py", artifact.model, artifact.golden, str(SECONDS)]
     return float(subprocess.run(loop, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
 
 
 def _litert_benchmark_ns(artifact: Artifact, work: Path) -> float:
     program, result = Path(sys.executable).with_name("litert-benchmark"), work / "litert.json"
     runs = ("--num_runs", "5000", "--warmup_runs", "1000", "--num_threads", "1")
-    words = [program, "--model", artifact.model, *runs, "--result_json", result]
+    words: list[str | Path] = [program, "--model", artifact.model, *runs, "--result_json", result]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return 1e6 * float(json.loads(result.read_text())["latency"]["median_ms"])
 

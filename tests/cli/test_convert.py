@@ -95,6 +95,13 @@ def test_errors_are_json_for_machines(capsys: pytest.CaptureFixture[str]) -> Non
     assert error["hint"]
 
 
+def test_a_target_that_cannot_run_the_format_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before any work, with the formats that it runs."""
+    message = _refused(capsys, f"{NET}:make_net", "-f", "torchscript", "--target", "linux-armv7")
+    assert "no runtime for torchscript" in message
+    assert "--format tflite" in message
+
+
 def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Route, bar and engine, in no time."""
     arguments = [

@@ -118,3 +118,28 @@ def test_a_cut_file_is_refused(models: Path, tmp_path: Path, keep: int) -> None:
         with pytest.raises((UsageError, ConversionError), match=name):
             convert_all(request)
         assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+LIVE = """
+import sys
+import keras
+import numpy as np
+import edgekit
+from edgekit import Schedule
+model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)])
+samples = np.random.default_rng(0).random((64, 6), np.float32)
+artifact = edgekit.convert(model, format="tflite", precision="int8", calibration=samples, out=sys.argv[1])
+run = edgekit.benchmark(artifact, device="local:", schedule=Schedule(repeat=1, min_time_s=0.02))
+print(artifact.manifest.parity.passed, run.golden.passed, len(run.repetitions[0].samples_ns) >= 30)
+"""
+
+
+def test_a_live_model_is_converted_and_measured_from_python(tmp_path: Path) -> None:
+    """The README's lines, as a user's own script."""
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-c", LIVE, str(tmp_path)], check=True, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.split() == ["True", "True", "True"]

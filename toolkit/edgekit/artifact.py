@@ -23,6 +23,8 @@ SUFFIX: Final = ".edgekit"
 MANIFEST: Final = "manifest.json"
 GOLDEN: Final = "golden.npz"
 
+_REMAKE: Final = "Make the artifact again with `edgekit convert`."
+
 
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the artifact."""
@@ -220,13 +222,16 @@ def load_artifact(path: Path | str) -> Artifact:
     """
     folder = Path(path)
     manifest = _read_manifest(folder)
+    listed = {entry.name for entry in manifest.files}
+    for needed in (manifest.model, GOLDEN):
+        if needed not in listed:
+            raise UsageError(f"{folder / MANIFEST} lists no file {needed!r}.", hint=_REMAKE)
     for entry in manifest.files:
         _check_file(folder, entry)
     return Artifact(path=folder, manifest=manifest, id=artifact_id(manifest))
 
 
 def _read_manifest(folder: Path) -> Manifest:
-    remake = "Make the artifact again with `edgekit convert`."
     if not folder.exists():
         raise UsageError(f"There is no artifact at {folder}.", hint="`edgekit convert` prints where it wrote them.")
     try:
@@ -239,20 +244,19 @@ def _read_manifest(folder: Path) -> Manifest:
             )
         return msgspec.json.decode(raw, type=Manifest)
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{folder} is not an artifact: it has no {MANIFEST}.", hint=remake) from None
+        raise UsageError(f"{folder} is not an artifact: it has no {MANIFEST}.", hint=_REMAKE) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{folder / MANIFEST} is damaged: {error}.", hint=remake) from None
+        raise UsageError(f"{folder / MANIFEST} is damaged: {error}.", hint=_REMAKE) from None
 
 
 def _check_file(folder: Path, entry: FileEntry) -> None:
-    remake = "Make the artifact again with `edgekit convert`."
     path = folder / entry.name
     if Path(entry.name).name != entry.name:
-        raise UsageError(f"{folder / MANIFEST} names a file outside the artifact: {entry.name!r}.", hint=remake)
+        raise UsageError(f"{folder / MANIFEST} names a file outside the artifact: {entry.name!r}.", hint=_REMAKE)
     if not path.is_file():
-        raise UsageError(f"{folder} lacks its file {entry.name}.", hint=remake)
+        raise UsageError(f"{folder} lacks its file {entry.name}.", hint=_REMAKE)
     if file_entry(path) != entry:
-        raise UsageError(f"{path} is damaged: its SHA-256 is not the manifest's.", hint=remake)
+        raise UsageError(f"{path} is damaged: its SHA-256 is not the manifest's.", hint=_REMAKE)
 
 
 def manifest_schema() -> dict[str, Any]:

@@ -103,7 +103,7 @@ def _engine(place: str) -> sa.Engine:
         driver = error.name or "its driver"
         raise UsageError(f"The store's driver {driver} is missing.", hint=f"pip install {driver}") from None
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ValueError) as error:
-        raise UsageError(f"There is no store at {place!r}: {error}", hint=hint) from None
+        raise UsageError(f"There is no such kind of store: {error}.", hint=hint) from None
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def runs() -> None:
 
 
 @runs.command("list", short_help="The newest runs.")
-@click.option("--limit", type=int, default=20, show_default=True, help="How many.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 @click.option("--store", "store_url", default=None, help="Where runs are kept. Default: EDGEKIT_STORE, or SQLite.")
 @JSON
 def list_runs(*, limit: int, store_url: str | None, as_json: bool) -> None:

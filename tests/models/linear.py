@@ -1,4 +1,4 @@
-"""Small models written in code, and artifacts of them."""
+"""Models of one layer written in code, and artifacts of them, as fixtures for every test."""
 
 import warnings
 from collections.abc import Callable, Sequence
