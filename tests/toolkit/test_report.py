@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from edgekit.errors import UsageError
-from edgekit.report import Figures, figures, milliseconds, recommend
+from edgekit.report import Figures, doubts, figures, milliseconds, recommend
 from edgekit.run import GoldenCheck
-from fakes import make_run
+from fakes import make_repetition, make_run
 
 
 def _item(median_ns: int, precision: str = "fp32", format_: str = "tflite", **artifact: Any) -> Figures:
@@ -83,6 +84,17 @@ def test_where_it_was_measured_is_said_with_the_advice() -> None:
     advice = recommend([figures(make_run(environment={"kind": "emulated"}))])
     assert advice is not None
     assert "(emulated)" in advice.headline
+
+
+def test_a_run_that_was_disturbed_is_doubted() -> None:
+    """Processes that disagree, and a warm-up that never became steady; a quiet run is not."""
+    quiet = make_run()
+    assert doubts(figures(quiet)) == ()
+    slow = make_repetition(range(1_500_000, 1_500_100))
+    apart = make_run(repetitions=(*quiet.repetitions[:2], slow))
+    assert "50% apart" in doubts(figures(apart))[0]
+    restless = msgspec.structs.replace(slow, settled=False)
+    assert "warm-up" in doubts(figures(make_run(repetitions=(restless,))))[0]
 
 
 @pytest.mark.parametrize(

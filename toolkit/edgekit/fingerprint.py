@@ -4,13 +4,18 @@ import hashlib
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from edgekit import __version__
 from edgekit.errors import UsageError
 from edgekit.model import SourceModel
+
+_OURS: Final = ("edgekit", "edgekit_bridge", "edgekit_converters")
+"""Our packages that decide what an artifact is."""
 
 
 def hash_path(path: Path | str) -> str:
@@ -43,8 +48,17 @@ def hash_source(source: SourceModel) -> str:
 
 
 def hash_request(*parts: object) -> str:
-    """SHA-256 of anything msgspec can encode, with edgekit's own version."""
-    return hashlib.sha256(msgspec.json.encode([__version__, *parts], order="deterministic")).hexdigest()
+    """SHA-256 of anything msgspec can encode, with edgekit's own code."""
+    return hashlib.sha256(msgspec.json.encode([__version__, _own_code(), *parts], order="deterministic")).hexdigest()
+
+
+@cache
+def _own_code() -> str:
+    """SHA-256 of our modules: in a checkout they change without the version."""
+    found = [find_spec(package) for package in _OURS]
+    folders = [place for spec in found if spec for place in spec.submodule_search_locations or ()]
+    files = sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
+    return hashlib.sha256("".join(map(_hash_file, files)).encode()).hexdigest()
 
 
 @cache

@@ -20,6 +20,13 @@ MLPerf Inference's closed division asks for 99 % of the reference's accuracy.
 """
 
 
+APART: Final = 0.1
+"""How far the medians of a run's processes may lie apart before the run is doubted.
+
+Processes of one program on a quiet machine agree within a few percent (pyperf warns from a standard deviation of 10 %).
+"""
+
+
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """One run in figures.
 
@@ -75,6 +82,17 @@ def figures(run: Run) -> Figures:
         peak_rss_bytes=max(item.peak_rss_bytes for item in repetitions),
         drop_points=drop,
     )
+
+
+def doubts(item: Figures) -> tuple[str, ...]:
+    """Why a run's figures may not be what they will be next time, each with what to do."""
+    found = []
+    apart = item.summary.between_processes
+    if apart is not None and apart > APART:
+        found.append(f"the medians of its processes lie {apart:.0%} apart: let nothing else run, and measure again")
+    if not all(repetition.settled for repetition in item.run.repetitions):
+        found.append("warm-up ended before latency was steady: the clock may still have been changing")
+    return tuple(found)
 
 
 def recommend(runs: Sequence[Figures]) -> Recommendation | None:

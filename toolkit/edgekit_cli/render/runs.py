@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from edgekit.protocols import RunSummary
-from edgekit.report import Figures, Recommendation, milliseconds
+from edgekit.report import Figures, Recommendation, doubts, milliseconds
 from edgekit.run import Run
 
 _WIDTH: Final = 80
@@ -31,6 +31,7 @@ def run_json(item: Figures, *, samples: bool = False) -> dict[str, Any]:
         "first_ns": item.first_ns,
         "peak_rss_bytes": item.peak_rss_bytes,
         "drop_points": item.drop_points,
+        "doubts": doubts(item),
         "run": run,
     }
 
@@ -110,6 +111,10 @@ def print_method(items: Sequence[Figures]) -> None:
     )
     for line in (f"Where: {first.device} ({where}).", how):
         click.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
+    for item in items:
+        for doubt in doubts(item):
+            line = f"Doubt: {item.run.artifact.name}: {doubt}."
+            click.secho(textwrap.fill(line, _WIDTH, subsequent_indent="  "), fg="yellow")
 
 
 def _span(counts: Sequence[int]) -> str:
