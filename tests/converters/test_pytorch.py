@@ -1,6 +1,7 @@
 """PyTorch models become artifacts that compute the same, or are refused with the reason."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,22 @@ def test_the_same_request_gives_the_same_bytes(made: dict[str, Artifact], work: 
     again = {item.artifact.manifest.plan.label: item.artifact for item in convert_all(request).made}
     assert again["tflite int8"].id == first.id
     assert again["torchscript int8"].id == made["torchscript int8"].id
+
+
+def test_no_artifact_tells_where_it_was_made(made: dict[str, Artifact]) -> None:
+    """PyTorch would write the lines and paths of the source's Python files into it."""
+    for artifact in made.values():
+        content = _unpacked(artifact.model)
+        assert b"eval_with_key" not in content
+        assert b"net.py(" not in content
+        assert str(NET.parent).encode() not in content
+
+
+def _unpacked(model: Path) -> bytes:
+    if not zipfile.is_zipfile(model):
+        return model.read_bytes()
+    with zipfile.ZipFile(model) as archive:
+        return b"".join(archive.read(name) for name in archive.namelist())
 
 
 def test_a_damaged_artifact_is_refused(made: dict[str, Artifact], tmp_path: Path) -> None:

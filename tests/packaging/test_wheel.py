@@ -152,5 +152,5 @@ def test_doctor_says_there_how_to_get_the_rest(installed: Path, tmp_path: Path) 
     """With no framework installed it names what cannot be done, and the command that mends it."""
     done = _run(installed / "edgekit", "doctor", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "pip install 'edgekit-toolkit[" in done.stdout
+    assert "pip install 'ai-edge-litert>=2.1' 'ai-edge-quantizer>=0.10'" in done.stdout
     assert "needs torch" in done.stdout

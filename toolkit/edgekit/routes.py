@@ -1,11 +1,15 @@
 """Which way a source model becomes an artifact: the reader and the converter, before any work."""
 
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from importlib.metadata import requires
 
 import msgspec
 
 from edgekit import catalog
 from edgekit.errors import UsageError
+from edgekit.fingerprint import package_version
 from edgekit.model import SourceKind
 from edgekit.plan import FORMATS, PRECISIONS, Format, Precision
 from edgekit.protocols import Converter, Requirement, SourceReader
@@ -56,9 +60,27 @@ def find_way(kind: SourceKind, format_: Format, precision: Precision) -> Way:
 
 
 def install_command(needs: Sequence[Requirement]) -> str:
-    """The command that installs what is missing."""
-    extras = ",".join(sorted({need.extra for need in needs}))
-    return f"pip install 'edgekit-toolkit[{extras}]'"
+    """The command that installs what is missing.
+
+    It names what our extras ask for and not the extras: an edgekit that came from a checkout is on no index.
+    """
+    extras = {need.extra for need in needs}
+    wanted = [spec for extra, spec in _optional_requirements() if extra in extras]
+    absent = [spec for spec in wanted if not package_version(_distribution(spec))]
+    return shlex.join(["pip", "install", *sorted(set(absent or wanted))])
+
+
+def _optional_requirements() -> Iterator[tuple[str, str]]:
+    """Each extra of ours with what it asks for: `torch`, `torch<2.15,>=2.5`."""
+    for line in requires("edgekit-toolkit") or ():
+        spec, _, marker = line.partition(";")
+        found = re.fullmatch(r"""\s*extra == ["']([\w.-]+)["']\s*""", marker)
+        if found:
+            yield found[1], spec.strip()
+
+
+def _distribution(spec: str) -> str:
+    return re.split(r"[^\w.-]", spec, maxsplit=1)[0]
 
 
 def check_names(formats: Sequence[str], precisions: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ folds batch normalization all the same, and the manifest says so.
 import copy
 import io
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -173,10 +174,19 @@ def _forget_classes() -> None:
 
 
 def _renumbered(script: Any) -> Any:
-    """The same module loaded anew: what freezing calls its copy then starts at 0, and the file's bytes repeat."""
+    """The same module loaded anew, without the lines of Python that it was traced from.
+
+    What freezing calls its copy then starts at 0, and no path of this machine gets into the file: its bytes repeat.
+    """
     import torch
 
-    return torch.jit.load(io.BytesIO(script.save_to_buffer()))
+    stripped = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(script.save_to_buffer())) as whole, zipfile.ZipFile(stripped, "w") as kept:
+        for entry in whole.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                kept.writestr(entry, whole.read(entry))
+    stripped.seek(0)
+    return torch.jit.load(stripped)
 
 
 def _bound_outputs(source: "TorchSource", script: Any) -> tuple[TensorSpec, ...]:
