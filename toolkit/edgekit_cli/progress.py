@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
 
 _WORTH_A_LINE_S: Final = 0.1
-"""Shorter steps are not worth a line in a log."""
+"""Shorter steps leave no line behind."""
+
+
+@contextmanager
+def _told(title: str) -> Iterator[None]:
+    """Leave a line with the time it took, unless that was nothing, or it failed."""
+    start = time.monotonic()
+    yield
+    if (took_s := time.monotonic() - start) >= _WORTH_A_LINE_S:
+        print(f"  {title} ({took_s:.1f} s)", file=sys.stderr, flush=True)
 
 
 class _LiveStep:
@@ -27,7 +36,7 @@ class _LiveStep:
 
 
 class _LiveProgress:
-    """A spinner, the step's title and its time; finished steps stay as a line."""
+    """A spinner, the step's title, a bar where the end is known, and the time."""
 
     @contextmanager
     def step(self, title: str, total: float | None = None) -> Iterator[Step]:
@@ -35,12 +44,13 @@ class _LiveProgress:
         from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
-        columns = [SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}")]
+        columns = [SpinnerColumn(), TextColumn("{task.description}")]
         bar = [BarColumn(bar_width=20)] if total is not None else []
-        with Bars(*columns, *bar, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
-            task = bars.add_task(title, total=total)
-            yield _LiveStep(bars, task)
-            bars.update(task, total=total or 1, completed=total or 1)
+        with (
+            _told(title),
+            Bars(*columns, *bar, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars,
+        ):
+            yield _LiveStep(bars, bars.add_task(title, total=total))
 
 
 class _PlainStep:
@@ -49,14 +59,12 @@ class _PlainStep:
 
 
 class _PlainProgress:
-    """A line when a step is done that took a while: what a log or a CI run wants."""
+    """What a log or a CI run wants."""
 
     @contextmanager
     def step(self, title: str, total: float | None = None) -> Iterator[Step]:  # noqa: ARG002 - the protocol's
-        start = time.monotonic()
-        yield _PlainStep()
-        if (took_s := time.monotonic() - start) >= _WORTH_A_LINE_S:
-            print(f"  {title} ({took_s:.1f} s)", file=sys.stderr, flush=True)
+        with _told(title):
+            yield _PlainStep()
 
 
 def terminal_progress() -> Progress:

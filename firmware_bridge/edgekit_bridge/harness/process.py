@@ -143,7 +143,7 @@ def _engine(artifact: Artifact, target: TargetProfile) -> str:
 
 def _check_golden(exchange: Exchange, job: dict[str, Any], artifact: Artifact, progress: Progress) -> GoldenCheck:
     parity = artifact.manifest.parity
-    with progress.step(f"check {artifact.manifest.plan.label} on the device", total=1.0) as step:
+    with progress.step(f"check {artifact.manifest.name} on the device", total=1.0) as step:
         told = exchange.ask(
             job | {"mode": "golden"},
             _Golden,
@@ -171,7 +171,7 @@ def _measure(
 ) -> list[_Measured]:
     samples_s = max(_INFERENCE_S * schedule.min_samples, 2 * schedule.min_time_s)
     timeout_s = _START_S + on_device.WARMUP_LIMIT * schedule.warmup_s + samples_s
-    with progress.step(f"measure {artifact.manifest.plan.label}", total=float(schedule.repeat)) as step:
+    with progress.step(f"measure {artifact.manifest.name}", total=float(schedule.repeat)) as step:
         return [
             exchange.ask(job | {"mode": "measure"}, _Measured, timeout_s=timeout_s, advance=step.advance)
             for _ in range(schedule.repeat)
