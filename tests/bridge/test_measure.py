@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -47,11 +48,13 @@ def stage(link: Link, artifact: Artifact, target: TargetProfile) -> tuple[Deploy
     return deployment, [title.removeprefix("push ") for title in progress.titles if title.startswith("push ")]
 
 
-def measure(link: Link, artifact: Artifact, target: TargetProfile, *, check_golden: bool = True) -> Run:
+def measure(
+    link: Link, artifact: Artifact, target: TargetProfile, *, check_golden: bool = True, schedule: Schedule = SHORT
+) -> Run:
     """Stage and measure."""
     deployment, _ = stage(link, artifact, target)
     return catalog.harness().measure(
-        link, deployment, target, SHORT, SilentProgress(), device=LOCAL, check_golden=check_golden
+        link, deployment, target, schedule, SilentProgress(), device=LOCAL, check_golden=check_golden
     )
 
 
@@ -104,6 +107,77 @@ class TestMeasure:
         assert run.runtime.startswith(("LiteRT 2.", "TorchScript lite, torch 2."))
         assert run.environment.machine == os.uname().machine
         assert all(run.environment.packages.values())
+
+    @pytest.mark.parametrize(
+        "schedule",
+        [
+            Schedule(mode="burst", period_s=0.005, repeat=2, min_time_s=0.05, min_samples=5),
+            Schedule(mode="cold", repeat=2, min_samples=1),
+            Schedule(mode="sustained", repeat=1, min_time_s=1.2, max_samples=5_000_000),
+            Schedule(delegate="none", repeat=1, min_time_s=0.05),
+        ],
+        ids=["burst", "cold", "sustained", "no delegate"],
+    )
+    def test_modes(
+        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile, schedule: Schedule
+    ) -> None:
+        """Each way to measure gives what it is for, and says how it was done."""
+        run = measure(link, make_artifact(linear_tflite), target, schedule=schedule)
+        counts = [len(item.samples_ns) for item in run.repetitions]
+        assert run.schedule == schedule
+        assert all(item.interruptions is not None for item in run.repetitions)
+        match schedule.mode:
+            case "burst":
+                assert all(5 <= count <= 12 for count in counts)
+            case "cold":
+                assert all(item.samples_ns == (item.first_ns,) for item in run.repetitions)
+                assert "dropped from the page cache" in run.method
+            case "sustained":
+                (point, *_) = run.repetitions[0].trace
+                assert 0.9 < point.seconds < 1.5
+                assert 0 < point.samples < counts[0]
+            case _:
+                assert run.delegate == "none: built-in kernels"
+
+    def test_precision_goal(
+        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile
+    ) -> None:
+        """Processes are added until the median is known well enough, or the budget is spent; the run says which."""
+        artifact = make_artifact(linear_tflite)
+        easy = msgspec.structs.replace(SHORT, precision_goal=0.99, budget_s=60)
+        hard = msgspec.structs.replace(SHORT, precision_goal=1e-9, budget_s=1.0)
+        assert measure(link, artifact, target, schedule=easy).stopped == "goal"
+        run = measure(link, artifact, target, schedule=hard)
+        assert run.stopped == "budget"
+        assert len(run.repetitions) > SHORT.repeat
+
+    def test_a_pair_takes_turns(
+        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, linear_ptl: Path, target: TargetProfile
+    ) -> None:
+        """Two runs of one pair, from the same processes; the one that was slowed on purpose says so and shows it."""
+        harness = catalog.harness()
+        pair = [stage(link, make_artifact(model), target)[0] for model in (linear_tflite, linear_ptl)]
+        base, new = harness.measure_pair(
+            link, (pair[0], pair[1]), target, SHORT, SilentProgress(), device=LOCAL, slowed=(0.0, 9.0)
+        )
+        assert base.pair == new.pair != ""
+        assert (base.artifact.format, new.artifact.format) == ("tflite", "torchscript")
+        assert len(base.repetitions) == len(new.repetitions) == SHORT.repeat
+        assert "SLOWED by 9" in new.method
+        assert "SLOWED" not in base.method
+
+    def test_operators(
+        self, link: Link, make_artifact: MakeArtifact, linear_ptl: Path, linear_tflite: Path, target: TargetProfile
+    ) -> None:
+        """TorchScript's profiler tells where the time goes; LiteRT's does not, which is said before anything is run."""
+        deployment, _ = stage(link, make_artifact(linear_ptl), target)
+        harness = catalog.harness()
+        run = harness.measure(link, deployment, target, SHORT, SilentProgress(), device=LOCAL, operators=True)
+        assert "aten::linear" in [item.name for item in run.operators]
+        assert list(run.operators) == sorted(run.operators, key=lambda item: -item.self_ns)
+        deployment, _ = stage(link, make_artifact(linear_tflite), target)
+        with pytest.raises(MeasurementError, match="no times of single operators"):
+            harness.measure(link, deployment, target, SHORT, SilentProgress(), device=LOCAL, operators=True)
 
     def test_ids_sort_by_time(
         self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile

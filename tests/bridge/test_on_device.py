@@ -4,7 +4,9 @@ import ast
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,7 @@ class TestProgram:
             ({"job_version": 99, "mode": "probe"}, "version", "has version 99; harness"),
             ({"mode": "probe"}, "version", "has version None"),
             (["no object"], "version", "has version None"),
-            ({"job_version": 1, "mode": "fly"}, "job", "'fly', not one of measure, golden, probe"),
+            ({"job_version": 1, "mode": "fly"}, "job", "'fly', not one of measure, pair, operators, golden, probe"),
             ({"job_version": 1, "mode": "measure", "format": "onnx"}, "job", "runs tflite and torchscript, not 'onnx'"),
             ({"job_version": 1, "mode": "measure", "format": "tflite"}, "internal", "KeyError"),
         ],
@@ -120,6 +122,10 @@ class FakeClock:
 
     def __call__(self) -> int:
         return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += round(seconds * 1e9)
 
     def infer(self) -> None:
         """Take the next of the durations; the last one stays."""
@@ -188,10 +194,69 @@ class TestTiming:
         count, _ = on_device.warm_up(clock.infer, 0.2)
         assert count <= 2
 
+    def test_a_paced_call_waits_for_its_period(self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One call each 10 ms, of which it sleeps 9: 10 samples in 100 ms, none missed."""
+        monkeypatch.setattr(time, "sleep", clock.sleep)
+        ticks, missed = on_device.paced_loop(clock.infer, period_s=0.01, least_s=0.1, least=1, most=1000)
+        assert [round(tick) for tick in ticks] == [1_000_000] * len(ticks)
+        assert (len(ticks), missed) == (11, 0)
+
+    def test_a_paced_call_that_is_too_slow_misses_periods(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Calls of 25 ms each 10 ms: two periods pass unserved after each."""
+        clock = FakeClock(25_000_000)
+        monkeypatch.setattr(on_device, "clock", clock)
+        monkeypatch.setattr(time, "sleep", clock.sleep)
+        ticks, missed = on_device.paced_loop(clock.infer, period_s=0.01, least_s=0, least=4, most=4)
+        assert (len(ticks), missed) == (4, 8)
+
+    def test_slowed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A call that is slowed by a twentieth on purpose takes that much longer."""
+
+        class Ticking(FakeClock):
+            def __call__(self) -> int:
+                self.now += 10
+                return self.now
+
+        clock = Ticking(1_000_000)
+        monkeypatch.setattr(on_device, "clock", clock)
+        on_device.slowed(clock.infer, 0.05)()
+        assert clock.now == pytest.approx(1_050_000, rel=1e-4)
+
+    def test_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two models take turns of 20 ms, A B B A, until both had their time; each keeps its own samples."""
+        order: list[str] = []
+        clock = FakeClock(10_000_000)
+        monkeypatch.setattr(on_device, "clock", clock)
+
+        def call(name: str) -> None:
+            order.append(name)
+            clock.infer()
+
+        found = [on_device.Steady(), on_device.Steady()]
+        schedule = {"min_time_s": 0.05, "min_samples": 1, "max_samples": 100}
+        calls = [partial(call, "A"), partial(call, "B")]
+        on_device.take_turns(calls, found, schedule, SilentChannel())
+        assert "".join(order) == "AAABBBBBBAAA"
+        assert [len(steady.ticks) for steady in found] == [6, 6]
+
+    def test_overhead_is_measured(self) -> None:
+        """What the harness costs for each inference is a figure of its own, of microseconds at most."""
+        assert 0 < on_device.overhead_ns() < 100_000
+
     def test_no_warm_up(self, clock: FakeClock) -> None:
         """Without warm-up nothing is run, and nobody knows whether it is steady."""
         assert on_device.warm_up(clock.infer, 0) == (0, False)
         assert clock.calls == 0
+
+
+class SilentChannel(on_device.Channel):
+    """Says nothing, and leaves standard output alone."""
+
+    def __init__(self) -> None:
+        pass
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Pass over it."""
 
 
 class TestGolden:

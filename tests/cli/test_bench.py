@@ -69,7 +69,7 @@ def test_an_artifact_that_differs_here_fails_its_check_and_stops_no_other(
     wrong = make_artifact(other, golden=lambda x: np.zeros((1, 3), np.float32) + x[0, 0])
     assert main(["bench", str(wrong.path), str(good.path), *SHORT]) == 1
     shown = _short(capsys)
-    assert "other.edgekit gives other outputs on local: than its source" in shown
+    assert "other-tflite.edgekit gives other outputs on local: than its source" in shown
     assert "--no-check" in shown
     assert len(open_store().runs()) == 1
     assert main(["bench", str(wrong.path), *SHORT, "--no-check"]) == 0
@@ -79,10 +79,17 @@ def test_an_artifact_that_differs_here_fails_its_check_and_stops_no_other(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--threads", "0"], "threads is 0"),
+        (["--threads", "0"], "'0' is no list of numbers"),
+        (["--threads", "1,two"], "is no list of numbers"),
         (["--repeat", "0"], "repeat is 0"),
-        (["--min-time", "-1"], "min-time is -1"),
-        (["--min-time", "nan"], "min-time is nan"),
+        (["--min-time", "-1"], "'-1' is no duration"),
+        (["--min-time", "nan"], "'nan' is no duration"),
+        (["--period", "10parsecs"], "write 33ms, 1.5s or 5min"),
+        (["--period", "0"], "Burst mode needs a period"),
+        (["--precision-goal", "1"], "write 1% or 0.5%"),
+        (["--precision-goal", "0%"], "must be above 0 %"),
+        (["--cold", "--period", "33ms"], "--period and --cold are different ways"),
+        (["--paired"], "takes two artifacts"),
         (["--target", "raspberrypie"], "no target 'raspberrypie'"),
         (["--device", "lokal:"], "No transport reaches lokal:"),
         (["--device", "nonsense"], "is not a device URL"),

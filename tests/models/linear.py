@@ -209,7 +209,7 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
     """Makes an artifact of a linear model's file; `golden` replaces the source's outputs."""
 
     def make(model: Path, *, golden: Callable[[Floats], Floats] = linear, engine: str = "") -> Artifact:
-        folder = tmp_path / f"{model.stem}.edgekit"
+        folder = tmp_path / f"{model.stem}-{model.suffix[1:]}.edgekit"
         folder.mkdir()
         (folder / model.name).write_bytes(model.read_bytes())
         inputs = np.random.default_rng(0).standard_normal((4, 1, 4)).astype(np.float32)

@@ -1,6 +1,7 @@
 """`edgekit.benchmark`: run an artifact's harness on a device, keep what it measured."""
 
 from pathlib import Path
+from typing import Final
 
 from edgekit import catalog
 from edgekit.artifact import Artifact, load_artifact
@@ -10,8 +11,11 @@ from edgekit.progress import SilentProgress
 from edgekit.protocols import Progress, Store
 from edgekit.run import Run, Schedule
 
-OPEN_TIMEOUT_S = 30.0
+OPEN_TIMEOUT_S: Final = 30.0
 """How long a device may take to answer."""
+
+PAIRED: Final = Schedule(repeat=10, min_time_s=0.2)
+"""How two artifacts are measured in turns: many short processes, since it is processes that differ."""
 
 
 def benchmark(
@@ -21,6 +25,7 @@ def benchmark(
     target: str = "host",
     schedule: Schedule | None = None,
     check_golden: bool = True,
+    operators: bool = False,
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -32,6 +37,7 @@ def benchmark(
         target: The profile of the device.
         schedule: How to measure.
         check_golden: Whether golden vectors that differ on the device fail the run.
+        operators: Whether to ask the runtime where the time goes too.
         store: Where the run is kept; the default store when None.
         progress: Told of each step.
 
@@ -53,9 +59,64 @@ def benchmark(
     shown = progress or SilentProgress()
     with transport.open(url, timeout_s=OPEN_TIMEOUT_S) as link:
         deployment = harness.stage(link, loaded, profile, shown)
-        run = harness.measure(link, deployment, profile, plan, shown, device=url, check_golden=check_golden)
+        run = harness.measure(
+            link, deployment, profile, plan, shown, device=url, check_golden=check_golden, operators=operators
+        )
     keeper.record(run)
     return run
+
+
+def benchmark_pair(
+    base: Artifact | Path | str,
+    new: Artifact | Path | str,
+    *,
+    device: str = "local:",
+    target: str = "host",
+    schedule: Schedule = PAIRED,
+    check_golden: bool = True,
+    store: Store | None = None,
+    progress: Progress | None = None,
+    slowed: tuple[float, float] = (0.0, 0.0),
+) -> tuple[Run, Run]:
+    """Measure two artifacts in turns, in the same processes, and store both runs.
+
+    Whatever the machine does meanwhile meets both alike, so that `edgekit.compare.compare` of the two runs tells
+    smaller differences than of runs that were taken apart. Memory and load times of such runs are of both together.
+
+    Args:
+        base: The artifact to compare with, or its folder.
+        new: The other.
+        device: The device's URL.
+        target: The profile of the device.
+        schedule: How to measure; `repeat` is the number of processes in which both take turns.
+        check_golden: Whether golden vectors that differ on the device fail the runs.
+        store: Where the runs are kept; the default store when None.
+        progress: Told of each step.
+        slowed: Slow each down by this share of its time, to prove that it is found; their runs say so.
+
+    Raises:
+        UsageError: The artifacts, the URL, the target or the schedule is wrong.
+        DeviceError: The device cannot be reached.
+        MeasurementError: The harness did not complete.
+        CheckFailed: The golden vectors differ on the device.
+    """
+    from edgekit.store import open_store
+
+    check_schedule(schedule)
+    if schedule.mode != "single-stream":
+        raise UsageError(f"Artifacts take turns in single-stream mode only, not {schedule.mode}.")
+    pair = [item if isinstance(item, Artifact) else load_artifact(item) for item in (base, new)]
+    url, profile = parse_device(device), catalog.targets().load(target)
+    transport, harness = catalog.transport(url.scheme), catalog.harness()
+    keeper, shown = store or open_store(), progress or SilentProgress()
+    with transport.open(url, timeout_s=OPEN_TIMEOUT_S) as link:
+        first, second = (harness.stage(link, item, profile, shown) for item in pair)
+        runs = harness.measure_pair(
+            link, (first, second), profile, schedule, shown, device=url, check_golden=check_golden, slowed=slowed
+        )
+    for run in runs:
+        keeper.record(run)
+    return runs
 
 
 def check_schedule(schedule: Schedule) -> None:
@@ -71,6 +132,12 @@ def check_schedule(schedule: Schedule) -> None:
         ("min-samples", schedule.min_samples, 1),
         ("max-samples", schedule.max_samples, schedule.min_samples),
         ("warm-up", schedule.warmup_s, 0),
+        ("period", schedule.period_s, 0),
+        ("budget", schedule.budget_s, 0),
     ):
         if not value >= least:
             raise UsageError(f"{name} is {value}; it must be at least {least}.")
+    if (schedule.mode == "burst") != (schedule.period_s > 0):
+        raise UsageError("Burst mode needs a period, and no other mode has one.", hint="For example --period 33ms.")
+    if schedule.precision_goal is not None and not 0 < schedule.precision_goal < 1:
+        raise UsageError(f"The precision goal is {schedule.precision_goal:g}; it must be above 0 % and below 100 %.")

@@ -282,12 +282,30 @@ class Harness(Protocol):
         *,
         device: DeviceUrl,
         check_golden: bool = True,
+        operators: bool = False,
     ) -> Run:
-        """Check the golden vectors there, then measure.
+        """Check the golden vectors there, then measure; `operators` adds where the time goes.
 
         Raises:
             MeasurementError: The harness did not complete, or its version is another.
             CheckFailed: The golden vectors differ on the device.
+        """
+
+    def measure_pair(
+        self,
+        link: Link,
+        deployments: tuple[Deployment, Deployment],
+        target: TargetProfile,
+        schedule: Schedule,
+        progress: Progress,
+        *,
+        device: DeviceUrl,
+        check_golden: bool = True,
+        slowed: tuple[float, float] = (0.0, 0.0),
+    ) -> tuple[Run, Run]:
+        """As `measure`, of two artifacts that take turns in the same processes.
+
+        `slowed` slows each of the two down by this share of its time, to prove that it is found; their runs say so.
         """
 
 

@@ -1,4 +1,4 @@
-"""Artifacts appear whole or not at all: written into a folder beside their place, then renamed into it."""
+"""What edgekit writes appears whole or not at all: written beside its place, then renamed into it."""
 
 import errno
 import fcntl
@@ -14,6 +14,9 @@ from edgekit.artifact import MANIFEST, SUFFIX
 from edgekit.errors import EdgekitError, UsageError
 
 _STAGING: Final = ".edgekit-staging-"
+
+_FILE_MODE: Final = 0o644
+"""Temporary files are private; what a user asked for is not."""
 
 _SPARE_BYTES: Final = 1 << 16
 """A disk with less than this left is the likely cause of whatever went wrong on it."""
@@ -38,6 +41,28 @@ def staging(out: Path) -> Iterator[Path]:
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to, renamed to it at the end; nothing of it stays when that fails.
+
+    Raises:
+        UsageError: It cannot be written there, or the disk is full.
+    """
+    descriptor, name = -1, ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        yield Path(name)
+        Path(name).chmod(_FILE_MODE)
+        Path(name).replace(path)
+    except OSError as error:
+        raise _disk_error(error, path) from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+            Path(name).unlink(missing_ok=True)
 
 
 def explain_full_disk(error: EdgekitError, out: Path) -> EdgekitError:

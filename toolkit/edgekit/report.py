@@ -3,6 +3,7 @@
 Pure: takes runs, gives values; `edgekit_cli.render` shows them.
 """
 
+import math
 from collections.abc import Sequence
 from statistics import median
 from typing import Final
@@ -12,18 +13,12 @@ import msgspec
 from edgekit.errors import UsageError
 from edgekit.run import Run
 from edgekit.stats import Summary, summarize
+from edgekit.verdict import Verdict, judge
 
 TOLERATED_DROP_POINTS: Final = 1.0
 """Accuracy that a faster artifact may cost, in percentage points below the best of those compared.
 
 MLPerf Inference's closed division asks for 99 % of the reference's accuracy.
-"""
-
-
-APART: Final = 0.1
-"""How far the medians of a run's processes may lie apart before the run is doubted.
-
-Processes of one program on a quiet machine agree within a few percent (pyperf warns from a standard deviation of 10 %).
 """
 
 
@@ -33,6 +28,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         run: The run itself.
         summary: Its latency.
+        verdict: How far it can be trusted.
         load_ns: Median over its processes of loading the model.
         first_ns: Median over its processes of the first inference.
         peak_rss_bytes: The largest peak of its processes.
@@ -41,6 +37,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     run: Run
     summary: Summary
+    verdict: Verdict
     load_ns: float
     first_ns: float
     peak_rss_bytes: int
@@ -74,9 +71,11 @@ def figures(run: Run) -> Figures:
     drop = None
     if artifact.accuracy is not None and artifact.source_accuracy is not None:
         drop = 100 * (artifact.source_accuracy - artifact.accuracy)
+    summary = summarize([item.samples_ns for item in repetitions])
     return Figures(
         run=run,
-        summary=summarize([item.samples_ns for item in repetitions]),
+        summary=summary,
+        verdict=judge(run, summary),
         load_ns=median(item.load_ns for item in repetitions),
         first_ns=median(item.first_ns for item in repetitions),
         peak_rss_bytes=max(item.peak_rss_bytes for item in repetitions),
@@ -86,13 +85,7 @@ def figures(run: Run) -> Figures:
 
 def doubts(item: Figures) -> tuple[str, ...]:
     """Why a run's figures may not be what they will be next time, each with what to do."""
-    found = []
-    apart = item.summary.between_processes
-    if apart is not None and apart > APART:
-        found.append(f"the medians of its processes lie {apart:.0%} apart: let nothing else run, and measure again")
-    if not all(repetition.settled for repetition in item.run.repetitions):
-        found.append("warm-up ended before latency was steady: the clock may still have been changing")
-    return tuple(found)
+    return item.verdict.reasons
 
 
 def recommend(runs: Sequence[Figures]) -> Recommendation | None:
@@ -111,7 +104,7 @@ def recommend(runs: Sequence[Figures]) -> Recommendation | None:
         return None
     accurate = [item for item in sound if _within_tolerance(item, sound)]
     fastest = min(accurate, key=lambda item: item.summary.median_ns)
-    equal = [item for item in accurate if item.summary.median_ci.low_ns <= fastest.summary.median_ci.high_ns]
+    equal = [item for item in accurate if _bounds(item)[0] <= _bounds(fastest)[1]]
     best = min(equal, key=lambda item: (-(item.run.artifact.accuracy or 0), item.run.artifact.model_bytes))
     reasons = (*_against_fp32(best, sound), *_against_other_formats(best, accurate), *_left_out(sound, accurate))
     return Recommendation(
@@ -181,11 +174,17 @@ def _left_out(sound: Sequence[Figures], accurate: Sequence[Figures]) -> list[str
 def _speed(item: Figures, other: Figures) -> str:
     """How much faster, when the intervals tell the two apart."""
     a, b = item.summary, other.summary
-    if a.median_ci.high_ns < b.median_ci.low_ns:
+    if _bounds(item)[1] < _bounds(other)[0]:
         return f"{b.median_ns / a.median_ns:.1f}x faster"
-    if b.median_ci.high_ns < a.median_ci.low_ns:
+    if _bounds(other)[1] < _bounds(item)[0]:
         return f"{a.median_ns / b.median_ns:.1f}x slower"
     return "equally fast"
+
+
+def _bounds(item: Figures) -> tuple[float, float]:
+    """The median's interval, nanoseconds; without one it may be anything."""
+    ci = item.summary.median_ci
+    return (ci.low_ns, ci.high_ns) if ci else (0.0, math.inf)
 
 
 def milliseconds(nanoseconds: float) -> str:

@@ -1,6 +1,6 @@
 """A run: one harness execution on a device, with every sample and the environment it ran in."""
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -8,24 +8,62 @@ RUN_VERSION: Final = 1
 """1: first."""
 
 
+Mode: TypeAlias = Literal["single-stream", "burst", "sustained", "cold"]
+
+
+Stopped: TypeAlias = Literal["repeat", "goal", "budget"]
+
+
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """How to measure.
 
     Attributes:
+        mode: `single-stream`: one inference after the other. `burst`: one in each `period_s`, asleep in between.
+            `sustained`: single-stream for minutes in one process, with the curve of temperature and clock. `cold`: the
+            first inference of each process is the only one, and its sample.
         threads: Threads the runtime may use.
-        repeat: Fresh processes, one after the other; each imports, loads, warms up and measures.
+        repeat: Fresh processes, one after the other; each imports, loads, warms up and measures. The least of them
+            where there is a `precision_goal`.
         min_time_s: Least time of steady state in each process, seconds.
         min_samples: Least number of timed inferences in each process.
         max_samples: Most timed inferences in each process; ends the measurement of a very fast model.
         warmup_s: Least time of warm-up in each process, seconds.
+        period_s: Seconds from the start of an inference to the start of the next, in burst mode; else 0.
+        delegate: `default`: what the runtime delegates to by itself (LiteRT: XNNPACK). `none`: leave it out.
+        precision_goal: Go on with further processes until the median's interval reaches this far from it at most,
+            relative (0.01 is 1 %); None: `repeat` processes, however sure.
+        budget_s: The longest that reaching `precision_goal` may take, seconds.
     """
 
+    mode: Mode = "single-stream"
     threads: int = 1
-    repeat: int = 3
-    min_time_s: float = 1.0
+    repeat: int = 5
+    min_time_s: float = 0.6
     min_samples: int = 30
     max_samples: int = 200_000
     warmup_s: float = 0.2
+    period_s: float = 0.0
+    delegate: Literal["default", "none"] = "default"
+    precision_goal: float | None = None
+    budget_s: float = 60.0
+
+
+class TracePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment of a sustained run: seconds into the steady state and samples so far; the rest where it is known.
+
+    Attributes:
+        seconds: Since the steady state began.
+        samples: Timed inferences until then.
+        temperature_c: The hottest zone, degrees Celsius.
+        frequency_hz: The fastest core's clock.
+        throttled: Throttle flags as the board reports them.
+    """
+
+    seconds: float
+    samples: int
+    temperature_c: float | None = None
+    frequency_hz: int | None = None
+    throttled: str | None = None
 
 
 class Repetition(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +80,12 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
             peak until then where it is not `rss_separable`.
         rss_separable: Whether the kernel let the peak be set back before the load, so that the two can be compared.
         settled: Whether warm-up ended steady (two windows within 2 %) and not at its limit of ten times `warmup_s`.
+        missed_periods: In burst mode, periods that passed while an inference of an earlier one still ran.
+        trace: In sustained mode, temperature and clock over time.
+        interruptions: Times the process was taken off its core while it measured; None where unknown.
+        stolen: The share of the machine's CPU time that a hypervisor took away meanwhile, 0 to 1; None where unknown.
+        overhead_ns: What the harness itself costs for each inference, measured there with a call of nothing; it is
+            subtracted nowhere. 0 where it was not measured.
     """
 
     import_ns: int
@@ -53,6 +97,25 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     base_rss_bytes: int
     rss_separable: bool = False
     settled: bool = True
+    missed_periods: int = 0
+    trace: tuple[TracePoint, ...] = ()
+    interruptions: int | None = None
+    stolen: float | None = None
+    overhead_ns: int = 0
+
+
+class OperatorTime(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's own time in one inference, as the runtime's profiler tells it.
+
+    Attributes:
+        name: The runtime's name of it.
+        calls: How often it runs in one inference.
+        self_ns: All of them together, nanoseconds, without the operators that they call.
+    """
+
+    name: str
+    calls: float
+    self_ns: int
 
 
 class GoldenCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +221,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         golden: Parity on the device; it has failed only in a run that was to go on all the same.
         repetitions: The fresh processes, in order.
         environment: Where.
+        pair: Shared by the two runs of artifacts that took turns in the same processes, in the same order; else empty.
+        stopped: What ended it: all `repeat` processes done, `precision_goal` reached, or `budget_s` spent before that.
+        operators: Where the time goes, the slowest first; empty when that was not asked for.
     """
 
     run_version: int
@@ -175,3 +241,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     golden: GoldenCheck | None
     repetitions: tuple[Repetition, ...]
     environment: Environment
+    pair: str = ""
+    stopped: Stopped = "repeat"
+    operators: tuple[OperatorTime, ...] = ()

@@ -1,7 +1,67 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the forms that their values are written in."""
 
-from typing import Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+if TYPE_CHECKING:
+    from click import Context, Parameter
+
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+DEVICE: Final = click.option("--device", "-d", default="local:", show_default=True, help="The device's URL.")
+
+TARGET: Final = click.option(
+    "--target", default="host", show_default=True, help="The device's profile (`edgekit targets list`)."
+)
+
+STORE: Final = click.option(
+    "--store", "store_url", default=None, help="Where runs are kept. Default: EDGEKIT_STORE, or SQLite."
+)
+
+_SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, from `33ms`, `1.5s`, `5min` or a plain number of seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> float:
+        """Read it."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value))
+        if not match or match[2] not in _SECONDS:
+            self.fail(f"{value!r} is no duration; write 33ms, 1.5s or 5min.", param, ctx)
+        return float(match[1]) * _SECONDS[match[2]]
+
+
+class Share(click.ParamType[float]):
+    """A share from 0 to 1, written as a percentage such as `1%` or `0.5%`."""
+
+    name = "percentage"
+
+    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> float:
+        """Read it."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", str(value))
+        if not match:
+            self.fail(f"{value!r} is no percentage; write 1% or 0.5%.", param, ctx)
+        return float(match[1]) / 100
+
+
+class Counts(click.ParamType[tuple[int, ...]]):
+    """Whole numbers of at least one, separated by commas."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> tuple[int, ...]:
+        """Read them; each is kept once."""
+        words = str(value).split(",")
+        if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+            self.fail(f"{value!r} is no list of numbers; write 1 or 1,2,4.", param, ctx)
+        return tuple(dict.fromkeys(int(word) for word in words))
+
+
+DURATION: Final = Duration()
+SHARE: Final = Share()
+COUNTS: Final = Counts()

@@ -21,6 +21,8 @@ _PACKAGES: Final = {"tflite": "ai-edge-litert", "torchscript": "torch"}
 _HINTS: Final[Mapping[str, str]] = {
     "bad-model": "See whether it runs here with `edgekit verify`; else convert it again.",
     "bad-golden": "The artifact is damaged or not of this model: convert it again.",
+    "delegate": "Leave --delegate out.",
+    "operators": "Leave --operators out, or measure another format of the same model with it.",
     "engine": "Convert it for this device: `edgekit convert --target` names the engine.",
     "no-memory": "Use a smaller precision or model, or free memory on the device.",
     "version": "Stage the artifact again: the harness on the device is another one.",

@@ -8,6 +8,8 @@ A job is an object with `job_version` and `mode`:
 
 - `measure`: one repetition. One process is one repetition, so import, load and first inference are cold each time
   (the system's page cache is not: the golden check has read the files before).
+- `pair`: one repetition of two models that take turns, so that what the machine does meanwhile meets both alike.
+- `operators`: where the time goes, operator by operator, as far as the runtime says. Slower than `measure`.
 - `golden`: run the golden vectors. A process of its own, so that it warms nothing up for `measure`.
 - `probe`: describe the machine; imports nothing.
 
@@ -27,12 +29,13 @@ import sys
 import time
 import traceback
 import warnings
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import repeat
-from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Tuple
 
-HARNESS_VERSION = "1.0"
-"""1.0: first. The host refuses another one."""
+HARNESS_VERSION = "1.1"
+"""1.0: first; 1.1: burst, sustained and cold modes, pairs, operators. The host refuses another one."""
 
 JOB_VERSION = 1
 """1: first. Raised when a job of the old form would be misread."""
@@ -48,6 +51,15 @@ WINDOW_SAMPLES = 5
 
 HEARTBEAT_S = 1.0
 """How often a long measurement says that it is alive. Rare, since the listener may share our CPU."""
+
+TURN_S = 0.02
+"""How long one of a pair runs before the other: shorter than what drifts (clocks, load), longer than caches take."""
+
+TRACE_POINTS = 300
+"""Most points of a sustained run's curve of temperature and clock."""
+
+OVERHEAD_CALLS = 2000
+"""Calls of nothing that the harness times to tell what it costs itself."""
 
 MEDIAN_SAMPLES = 2000
 """Most samples of a window that its median is taken of, evenly spread: sorting more would show in the peak memory."""
@@ -128,6 +140,60 @@ def timed_loop(
                 pulse = clock() + HEARTBEAT_S * TICKS_PER_S
             look = min(max(enough, end), limit, pulse)
     return samples
+
+
+def paced_loop(
+    call: Callable[[], Any],
+    *,
+    period_s: float,
+    least_s: float,
+    least: int,
+    most: int,
+    beat: Optional[Callable[[float, int], None]] = None,
+) -> Tuple[Ticks, int]:
+    """Time `call` once in every period, as a camera would ask for it; the ticks, and how many periods were missed.
+
+    Between calls the process sleeps, so that clocks may fall and caches be taken: that is what the mode is for.
+    """
+    samples: Ticks = array.array(TICK_CODE)
+    period = period_s * TICKS_PER_S
+    start = due = clock()
+    missed = 0
+    while len(samples) < most and (clock() - start < least_s * TICKS_PER_S or len(samples) < least):
+        wait = (due - clock()) / TICKS_PER_S
+        if wait > 0:
+            time.sleep(wait)
+        begin = clock()
+        call()
+        end = clock()
+        samples.append(end - begin)
+        if beat:
+            beat((end - start) / TICKS_PER_S, len(samples))
+        late = max(0, math.ceil((end - due) / period) - 1)
+        missed += late
+        due += (late + 1) * period
+    return samples, missed
+
+
+def overhead_ns() -> int:
+    """What one timed inference costs beside itself: a call of nothing, two readings of the clock, the bookkeeping."""
+    begin = clock()
+    timed_loop(NoContext().__enter__, least_s=math.inf, least=OVERHEAD_CALLS, most=OVERHEAD_CALLS)
+    return nanoseconds((clock() - begin) / OVERHEAD_CALLS)
+
+
+def slowed(call: Callable[[], Any], share: float) -> Callable[[], Any]:
+    """`call`, and busy waiting for this share of its time: proves that a comparison finds what it ought to find."""
+
+    def slower() -> None:
+        begin = clock()
+        call()
+        now = clock()
+        until = now + (now - begin) * share
+        while now < until:
+            now = clock()
+
+    return slower
 
 
 def median(ticks: Ticks) -> float:
@@ -285,18 +351,26 @@ class Affine:
         return ((stored.astype(np.int32) - self._zero) * self._scale).astype(np.float32)
 
 
+def resolver(interpreter: Any, delegate: str) -> Dict[str, Any]:
+    """The interpreter's argument that leaves XNNPACK out; none for its default."""
+    if delegate == "default":
+        return {}
+    kinds = sys.modules[interpreter.__module__].OpResolverType
+    return {"experimental_op_resolver_type": kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
+
+
 class TfliteModel:
     """A .tflite file in LiteRT or tflite-runtime. A sample is `Interpreter.invoke` alone."""
 
     method = "wall time of Interpreter.invoke alone: inputs are set before, outputs are not read"
 
     def __init__(
-        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str
+        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str, delegate: str
     ) -> None:
         del engine  # TorchScript's
         interpreter = tflite_interpreter()
         try:
-            self._interpreter = interpreter(model_path=path, num_threads=threads)
+            self._interpreter = interpreter(model_path=path, num_threads=threads, **resolver(interpreter, delegate))
             details, results = self._details()
             self._inputs = [(spec, bound(spec, place, details, "input")) for place, spec in enumerate(inputs)]
             for spec, detail in self._inputs:
@@ -406,6 +480,11 @@ class TfliteModel:
             taken, len(plain), len(parts), "" if len(parts) == 1 else "s"
         )
 
+    def operators(self, count: int) -> List[Dict[str, Any]]:
+        """LiteRT's Python interpreter has a profiler and no way to reach it."""
+        del count
+        raise HarnessError("operators", "LiteRT's Python interpreter tells no times of single operators.")
+
     def packages(self) -> Dict[str, str]:
         """Versions of the runtime and of NumPy."""
         kind = type(self._interpreter).__module__.split(".")[0].replace("_", "-")
@@ -478,8 +557,10 @@ class TorchscriptModel:
     method = "wall time of one call of the lite-interpreter module under inference mode, outputs not read"
 
     def __init__(
-        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str
+        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str, delegate: str
     ) -> None:
+        if delegate != "default":
+            raise HarnessError("delegate", "TorchScript's lite interpreter has no delegate to leave out.")
         self._torch = torch = torch_module()
         self._engine = engine
         torch.set_num_threads(threads)
@@ -578,6 +659,20 @@ class TorchscriptModel:
         self.invoke()
         return self.outputs()
 
+    def operators(self, count: int) -> List[Dict[str, Any]]:
+        """Each operator's own time in one inference, nanoseconds, from PyTorch's profiler over `count` inferences."""
+        with self.running(), self._torch.autograd.profiler.profile() as profile:
+            for _ in range(count):
+                self.timed()
+        return [
+            {
+                "name": item.key,
+                "calls": item.count / float(count),
+                "self_ns": round(1000 * item.self_cpu_time_total / count),
+            }
+            for item in profile.key_averages()
+        ]
+
     def delegate(self) -> str:
         """What executes the graph."""
         return "none: ATen kernels" + (", quantized engine " + self._engine if self._engine else "")
@@ -599,7 +694,14 @@ IMPORTS: Dict[str, Callable[[], Any]] = {"tflite": tflite_interpreter, "torchscr
 
 
 def open_model(
-    model_format: str, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str
+    model_format: str,
+    path: str,
+    inputs: Sequence[Spec],
+    outputs: Sequence[Spec],
+    *,
+    threads: int,
+    engine: str,
+    delegate: str = "default",
 ) -> Any:
     """Load a model file until it could run.
 
@@ -610,12 +712,13 @@ def open_model(
         outputs: The manifest's outputs.
         threads: Threads the runtime may use.
         engine: TorchScript's quantized engine; empty leaves PyTorch's choice.
+        delegate: `default`, or `none` to leave the runtime's default delegate out.
     """
     if model_format not in MODELS:
         raise HarnessError("job", "This harness runs {}, not {!r}.".format(" and ".join(MODELS), model_format))
     if not os.path.isfile(path):
         raise HarnessError("bad-model", "There is no file {}.".format(path))
-    return MODELS[model_format](path, inputs, outputs, threads=threads, engine=engine)
+    return MODELS[model_format](path, inputs, outputs, threads=threads, engine=engine, delegate=delegate)
 
 
 def installed_versions(names: Sequence[str]) -> Dict[str, str]:
@@ -892,7 +995,13 @@ class Channel:
 def open_job(job: Dict[str, Any]) -> Any:
     """The model that a job names."""
     return open_model(
-        job["format"], job["model"], job["inputs"], job["outputs"], threads=job["threads"], engine=job["engine"]
+        job["format"],
+        job["model"],
+        job["inputs"],
+        job["outputs"],
+        threads=job["threads"],
+        engine=job["engine"],
+        delegate=job["schedule"]["delegate"],
     )
 
 
@@ -912,73 +1021,249 @@ def first_vector(job: Dict[str, Any]) -> Dict[str, Any]:
     }
 
 
+def evict(path: str) -> bool:
+    """Ask the kernel to drop a file from its page cache (posix_fadvise); whether it could be asked."""
+    try:
+        with open(path, "rb") as stream:
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+class Opened:
+    """A model that was imported, loaded and given its inputs, with what that took."""
+
+    def __init__(self, job: Dict[str, Any], channel: Channel) -> None:
+        self.job = job
+        channel.phase("import")
+        start = clock()
+        IMPORTS[job["format"]]()
+        self.import_ns = nanoseconds(clock() - start)
+        inputs = first_vector(job)
+        gc.collect()
+        gc.disable()
+        self.evicted = job["schedule"]["mode"] == "cold" and evict(job["model"])
+        self.base, self.separable = memory_baseline()
+        channel.phase("load")
+        start = clock()
+        self.model = open_job(job)
+        self.load_ns = nanoseconds(clock() - start)
+        channel.phase("run")
+        self.model.set_inputs(inputs)
+        share = job.get("slowed", 0.0)
+        self.call = slowed(self.model.timed, share) if share else self.model.timed
+
+    def method(self) -> str:
+        """How a sample was taken, in a sentence."""
+        parts = [
+            self.model.method,
+            "clock: time." + ("perf_counter_ns" if TICK_CODE == "q" else "perf_counter"),
+            "garbage collector off",
+            "input: " + ("the first golden vector" if self.job.get("golden") else "random"),
+        ]
+        if self.evicted:
+            parts.append("the model file was dropped from the page cache first")
+        if self.job.get("slowed"):
+            parts.append("SLOWED by {:g} of itself on purpose".format(self.job["slowed"]))
+        return "; ".join(parts)
+
+    def result(self, steady: "Steady", machine: Dict[str, Any]) -> Dict[str, Any]:
+        """What the host is told."""
+        return {
+            "repetition": dict(
+                steady.figures(),
+                import_ns=self.import_ns,
+                load_ns=self.load_ns,
+                base_rss_bytes=self.base,
+                rss_separable=self.separable,
+            ),
+            "environment": dict(machine, packages=self.model.packages()),
+            "runtime": self.model.describe(),
+            "delegate": self.model.delegate(),
+            "method": self.method(),
+        }
+
+
+class Steady:
+    """First inference, warm-up and steady state of a model."""
+
+    def __init__(self) -> None:
+        self.first: float = 0
+        self.warmup_samples = 0
+        self.settled = True
+        self.ticks: Ticks = array.array(TICK_CODE)
+        self.missed = 0
+        self.trace: List[Dict[str, Any]] = []
+        self.peak = 0
+        self._before = interruptions()
+        self._after = self._before
+
+    def begin(self, call: Callable[[], Any], warmup_s: float) -> None:
+        """Run for the first time, and until steady."""
+        begin = clock()
+        call()
+        self.first = clock() - begin
+        self.warmup_samples, self.settled = warm_up(call, warmup_s)
+        self._before = interruptions()
+
+    def end(self) -> None:
+        """Take what must be read before anything else is done."""
+        self.peak = peak_rss()
+        self._after = interruptions()
+
+    def figures(self) -> Dict[str, Any]:
+        """What it was."""
+        switches, stolen, total = (now - then for now, then in zip(self._after, self._before))
+        return {
+            "first_ns": nanoseconds(self.first),
+            "warmup_samples": self.warmup_samples,
+            "settled": self.settled,
+            "samples_ns": [nanoseconds(sample) for sample in self.ticks],
+            "missed_periods": self.missed,
+            "trace": self.trace,
+            "interruptions": switches,
+            "stolen": stolen / float(total) if total > 0 else None,
+            "overhead_ns": overhead_ns(),
+            "peak_rss_bytes": self.peak,
+        }
+
+
+def interruptions() -> Tuple[int, int, int]:
+    """Times that this process was taken off its core, and the machine's ticks: stolen by a hypervisor, and in all.
+
+    getrusage(2), ru_nivcsw; proc(5), /proc/stat: user nice system idle iowait irq softirq steal.
+    """
+    import resource
+
+    first = (read_text("/proc/stat") or "").split("\n", 1)[0].split()[1:9]
+    ticks = [int(value) for value in first]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw, sum(ticks[7:8]), sum(ticks)
+
+
 def measure(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
     """One repetition, in this order: import, load, first inference, warm-up, steady state."""
     before = cpu_state()
-    channel.phase("import")
-    start = clock()
-    IMPORTS[job["format"]]()
-    import_ns = nanoseconds(clock() - start)
-    inputs = first_vector(job)
-    gc.collect()
-    gc.disable()
-    base, separable = memory_baseline()
-    channel.phase("load")
-    start = clock()
-    model = open_job(job)
-    load_ns = nanoseconds(clock() - start)
-    channel.phase("run")
-    model.set_inputs(inputs)
-    first, warmup_samples, settled, ticks = run_timed(model, job["schedule"], channel)
-    peak = peak_rss()
-    after = cpu_state()
-    return {
-        "repetition": {
-            "import_ns": import_ns,
-            "load_ns": load_ns,
-            "first_ns": nanoseconds(first),
-            "warmup_samples": warmup_samples,
-            "settled": settled,
-            "samples_ns": [nanoseconds(sample) for sample in ticks],
-            "base_rss_bytes": base,
-            "peak_rss_bytes": peak,
-            "rss_separable": separable,
-        },
-        "environment": dict(describe_machine(), packages=model.packages(), before=before, after=after),
-        "runtime": model.describe(),
-        "delegate": model.delegate(),
-        "method": "{}; clock: time.{}, garbage collector off, input: {}".format(
-            model.method,
-            "perf_counter_ns" if TICK_CODE == "q" else "perf_counter",
-            "the first golden vector" if job.get("golden") else "random",
-        ),
-    }
+    opened = Opened(job, channel)
+    with inferring([opened]):
+        steady = run_timed(opened.call, job["schedule"], channel)
+    steady.end()
+    return opened.result(steady, dict(describe_machine(), before=before, after=cpu_state()))
 
 
-def run_timed(model: Any, schedule: Dict[str, Any], channel: Channel) -> Tuple[float, int, bool, Ticks]:
-    """First inference, warm-up and steady state of a model whose inputs are set.
+@contextmanager
+def inferring(models: Sequence[Opened]) -> Iterator[None]:
+    """Inside, models run: their runtimes' own contexts, no warnings, and a failure is told as an inference's."""
+    with ExitStack() as stack:
+        for opened in models:
+            stack.enter_context(opened.model.running())
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise HarnessError("inference", first_line(error)) from error
+
+
+def run_timed(call: Callable[[], Any], schedule: Dict[str, Any], channel: Channel) -> Steady:
+    """First inference, warm-up and steady state, as the schedule's mode says.
 
     Nothing is said between them: who listens would be woken, and take the caches or even the core from the next
     inference.
     """
-    least_s, least = schedule["min_time_s"], schedule["min_samples"]
+    least_s, least, most = schedule["min_time_s"], max(1, schedule["min_samples"]), schedule["max_samples"]
+    steady = Steady()
 
     def beat(seconds: float, count: int) -> None:
-        done = min(seconds / least_s if least_s else 1.0, count / float(least) if least else 1.0)
+        done = min(seconds / least_s if least_s else 1.0, count / float(least))
         channel.event("progress", done=min(1.0, done))
+        if schedule["mode"] == "sustained" and seconds >= len(steady.trace) * least_s / TRACE_POINTS:
+            steady.trace.append(trace_point(seconds, count))
 
-    call = model.timed
-    try:
-        with model.running(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    if schedule["mode"] == "cold":
+        begin = clock()
+        call()
+        steady.first = clock() - begin
+        steady.ticks.append(int(steady.first) if TICK_CODE == "q" else steady.first)
+        return steady
+    steady.begin(call, schedule["warmup_s"])
+    if schedule["period_s"]:
+        steady.ticks, steady.missed = paced_loop(
+            call, period_s=schedule["period_s"], least_s=least_s, least=least, most=most, beat=Rarely(beat)
+        )
+    else:
+        steady.ticks = timed_loop(call, least_s=least_s, least=least, most=most, beat=beat)
+    return steady
+
+
+class Rarely:
+    """Passes on a beat each `HEARTBEAT_S`."""
+
+    def __init__(self, beat: Callable[[float, int], None]) -> None:
+        self._beat = beat
+        self._next = HEARTBEAT_S
+
+    def __call__(self, seconds: float, count: int) -> None:
+        if seconds >= self._next:
+            self._next = seconds + HEARTBEAT_S
+            self._beat(seconds, count)
+
+
+def trace_point(seconds: float, count: int) -> Dict[str, Any]:
+    """The hottest zone and the fastest clock now, `seconds` into the steady state, after `count` samples."""
+    state = cpu_state()
+    zones, clocks = state["temperature_c"] or {}, state["frequency_hz"] or []
+    return {
+        "seconds": round(seconds, 3),
+        "samples": count,
+        "temperature_c": max(zones.values()) if zones else None,
+        "frequency_hz": max(clocks) if clocks else None,
+        "throttled": state["throttled"],
+    }
+
+
+def measure_pair(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
+    """One repetition of two models that take turns: A B B A, so that a steady drift meets both alike."""
+    before = cpu_state()
+    pair = [Opened(dict(job, **one), channel) for one in job["pair"]]
+    schedule = job["schedule"]
+    found = [Steady(), Steady()]
+    with inferring(pair):
+        for opened, steady in zip(pair, found):
+            steady.begin(opened.call, schedule["warmup_s"])
+        take_turns([opened.call for opened in pair], found, schedule, channel)
+    for steady in found:
+        steady.end()
+    machine = dict(describe_machine(), before=before, after=cpu_state())
+    return {"pair": [opened.result(steady, machine) for opened, steady in zip(pair, found)]}
+
+
+def take_turns(
+    calls: Sequence[Callable[[], Any]], found: Sequence[Steady], schedule: Dict[str, Any], channel: Channel
+) -> None:
+    """Time both until each had its time and its samples; every other round begins with the other one."""
+    least_s, least = schedule["min_time_s"], max(1, schedule["min_samples"])
+    spent, order, told = [0.0, 0.0], (0, 1), clock()
+    while min(spent) < least_s or min(len(steady.ticks) for steady in found) < least:
+        for place in order:
             begin = clock()
-            call()
-            first = clock() - begin
-            warmup_samples, settled = warm_up(call, schedule["warmup_s"])
-            ticks = timed_loop(call, least_s=least_s, least=max(1, least), most=schedule["max_samples"], beat=beat)
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise HarnessError("inference", first_line(error)) from error
-    return first, warmup_samples, settled, ticks
+            turn = timed_loop(calls[place], least_s=TURN_S, least=3, most=schedule["max_samples"])
+            spent[place] += (clock() - begin) / TICKS_PER_S
+            found[place].ticks.extend(turn)
+        order = order[::-1]
+        if clock() - told > HEARTBEAT_S * TICKS_PER_S:
+            channel.event("progress", done=min(1.0, min(spent) / least_s) if least_s else 1.0)
+            told = clock()
+        if min(len(steady.ticks) for steady in found) >= schedule["max_samples"]:
+            return
+
+
+def measure_operators(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
+    """Where the time goes; the runtime's profiler slows the inferences down, so their sum is not a latency."""
+    opened = Opened(job, channel)
+    with inferring([opened]):
+        warm_up(opened.call, job["schedule"]["warmup_s"])
+        return {"operators": opened.model.operators(job["schedule"]["min_samples"])}
 
 
 def probe(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
@@ -987,7 +1272,13 @@ def probe(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
     return {"machine": describe_machine(), "state": cpu_state()}
 
 
-MODES = {"measure": measure, "golden": check_golden, "probe": probe}
+MODES = {
+    "measure": measure,
+    "pair": measure_pair,
+    "operators": measure_operators,
+    "golden": check_golden,
+    "probe": probe,
+}
 
 
 def read_job(arguments: Sequence[str]) -> Dict[str, Any]:
@@ -1018,7 +1309,7 @@ def read_job(arguments: Sequence[str]) -> Dict[str, Any]:
         )
     if job.get("mode") not in MODES:
         raise HarnessError("job", "The job's mode is {!r}, not one of {}.".format(job.get("mode"), ", ".join(MODES)))
-    if job["mode"] != "probe" and job.get("format") not in MODELS:
+    if job["mode"] not in ("probe", "pair") and job.get("format") not in MODELS:
         raise HarnessError("job", "This harness runs {}, not {!r}.".format(" and ".join(MODELS), job.get("format")))
     return dict(job)
 

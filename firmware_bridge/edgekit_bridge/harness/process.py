@@ -1,8 +1,10 @@
 """The harness for devices that can run programs: a fresh process of `on_device.py` for every repetition."""
 
 import secrets
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,7 +14,18 @@ from edgekit.device import DeviceUrl
 from edgekit.errors import CheckFailed
 from edgekit.paths import cache_folder
 from edgekit.protocols import Deployment, Harness, Link, Progress
-from edgekit.run import RUN_VERSION, ArtifactFacts, Environment, GoldenCheck, Repetition, Run, Schedule
+from edgekit.run import (
+    RUN_VERSION,
+    ArtifactFacts,
+    Environment,
+    GoldenCheck,
+    OperatorTime,
+    Repetition,
+    Run,
+    Schedule,
+    Stopped,
+)
+from edgekit.stats import paired_ratio, summarize
 from edgekit.target import TargetProfile
 from edgekit_bridge.harness import on_device
 from edgekit_bridge.harness.exchange import Exchange
@@ -21,8 +34,15 @@ from edgekit_bridge.harness.stage import stage_artifact
 _START_S: Final = 180.0
 """What starting Python, importing the runtime and loading may take: torch takes 17 s on an emulated Pi 4."""
 
+T = TypeVar("T")
+M = TypeVar("M", "_Measured", "_MeasuredPair")
+
 _INFERENCE_S: Final = 20.0
 """The slowest inference that is waited for: `min_samples` of them must fit into the time limit."""
+
+
+def _unheard(_: float) -> None:
+    """Progress of what no total is known of."""
 
 
 class _Golden(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +61,29 @@ class _Measured(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
     delegate: str
     method: str
+
+
+class _MeasuredPair(msgspec.Struct, frozen=True, kw_only=True):
+    """What the harness answers to a `pair` job."""
+
+    pair: tuple[_Measured, _Measured]
+
+
+class _Operators(msgspec.Struct, frozen=True, kw_only=True):
+    """What the harness answers to an `operators` job."""
+
+    operators: tuple[OperatorTime, ...]
+
+
+class _Session(msgspec.Struct, frozen=True, kw_only=True):
+    """What the jobs of one command share."""
+
+    exchange: Exchange
+    target: TargetProfile
+    schedule: Schedule
+    progress: Progress
+    device: DeviceUrl
+    check_golden: bool
 
 
 class _ProcessHarness:
@@ -62,39 +105,133 @@ class _ProcessHarness:
         *,
         device: DeviceUrl,
         check_golden: bool = True,
+        operators: bool = False,
     ) -> Run:
-        """Check the golden vectors in a process of their own, then measure in `schedule.repeat` fresh ones.
+        """Check the golden vectors in a process of their own, then measure in fresh ones as the schedule says.
 
         Raises:
             MeasurementError: The harness did not complete, or its version is another.
             CheckFailed: The golden vectors differ on the device, and `check_golden` is set.
         """
-        now = datetime.now(UTC)
-        run_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(4)}"
-        log = cache_folder() / "logs" / f"harness-{run_id}.log"
-        exchange = Exchange(link=link, harness=str(deployment.harness), target=target, log=log)
-        job = _job(deployment, target, schedule)
-        golden = _check_golden(exchange, job, deployment.artifact, progress)
-        if check_golden and not golden.passed:
-            raise _mismatch(deployment.artifact, golden, device)
-        measured = _measure(exchange, job, deployment.artifact, schedule, progress)
-        return Run(
-            run_version=RUN_VERSION,
-            id=run_id,
-            created=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            edgekit=__version__,
-            harness=on_device.HARNESS_VERSION,
-            device=str(device),
-            target=target.name,
-            artifact=artifact_facts(deployment.artifact),
+        session = _session(
+            link,
+            deployment,
+            target,
             schedule=schedule,
-            runtime=measured[0].runtime,
-            delegate=measured[0].delegate,
-            method=measured[0].method,
-            golden=golden,
-            repetitions=tuple(item.repetition for item in measured),
-            environment=msgspec.structs.replace(measured[0].environment, after=measured[-1].environment.after),
+            progress=progress,
+            device=device,
+            check_golden=check_golden,
         )
+        job = _job(deployment, target, schedule)
+        golden = _golden(session, deployment, job)
+        slowest = _operators(session, job) if operators else ()
+        measured, stopped = _repeat(session, f"measure {deployment.artifact.manifest.name}", job, _Measured)
+        run = _run(session, deployment, golden, measured, stopped=stopped)
+        return msgspec.structs.replace(run, operators=slowest)
+
+    def measure_pair(
+        self,
+        link: Link,
+        deployments: tuple[Deployment, Deployment],
+        target: TargetProfile,
+        schedule: Schedule,
+        progress: Progress,
+        *,
+        device: DeviceUrl,
+        check_golden: bool = True,
+        slowed: tuple[float, float] = (0.0, 0.0),
+    ) -> tuple[Run, Run]:
+        """Measure two artifacts that take turns in the same processes.
+
+        Raises:
+            MeasurementError: The harness did not complete, or its version is another.
+            CheckFailed: The golden vectors differ on the device, and `check_golden` is set.
+        """
+        session = _session(
+            link,
+            deployments[0],
+            target,
+            schedule=schedule,
+            progress=progress,
+            device=device,
+            check_golden=check_golden,
+        )
+        jobs = [_job(deployment, target, schedule) for deployment in deployments]
+        golden = [_golden(session, *item) for item in zip(deployments, jobs, strict=True)]
+        sides = [job | {"slowed": share} for job, share in zip(jobs, slowed, strict=True)]
+        names = " and ".join(item.artifact.manifest.name for item in deployments)
+        job = {"job_version": on_device.JOB_VERSION, "pair": sides, "schedule": jobs[0]["schedule"]}
+        measured, stopped = _repeat(session, f"measure {names} in turns", job | {"format": "pair"}, _MeasuredPair)
+        pair = _run_id()
+        first, second = (
+            _run(
+                session,
+                deployments[side],
+                golden[side],
+                [item.pair[side] for item in measured],
+                stopped=stopped,
+                pair=pair,
+            )
+            for side in (0, 1)
+        )
+        return first, second
+
+
+def _run_id() -> str:
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(4)}"
+
+
+def _session(
+    link: Link,
+    deployment: Deployment,
+    target: TargetProfile,
+    *,
+    schedule: Schedule,
+    progress: Progress,
+    device: DeviceUrl,
+    check_golden: bool,
+) -> _Session:
+    log = cache_folder() / "logs" / f"harness-{_run_id()}.log"
+    return _Session(
+        exchange=Exchange(link=link, harness=str(deployment.harness), target=target, log=log),
+        target=target,
+        schedule=schedule,
+        progress=progress,
+        device=device,
+        check_golden=check_golden,
+    )
+
+
+def _run(
+    session: _Session,
+    deployment: Deployment,
+    golden: GoldenCheck,
+    measured: Sequence[_Measured],
+    *,
+    stopped: Stopped,
+    pair: str = "",
+) -> Run:
+    run_id = _run_id()
+    return Run(
+        run_version=RUN_VERSION,
+        id=run_id,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        edgekit=__version__,
+        harness=on_device.HARNESS_VERSION,
+        device=str(session.device),
+        target=session.target.name,
+        artifact=artifact_facts(deployment.artifact),
+        schedule=session.schedule,
+        runtime=measured[0].runtime,
+        delegate=measured[0].delegate,
+        method=measured[0].method,
+        golden=golden,
+        repetitions=tuple(item.repetition for item in measured),
+        environment=msgspec.structs.replace(measured[0].environment, after=measured[-1].environment.after),
+        pair=pair,
+        stopped=stopped,
+    )
 
 
 def artifact_facts(artifact: Artifact) -> ArtifactFacts:
@@ -141,18 +278,22 @@ def _engine(artifact: Artifact, target: TargetProfile) -> str:
     return artifact.manifest.plan.engine or (runtime.engine if runtime else "")
 
 
-def _check_golden(exchange: Exchange, job: dict[str, Any], artifact: Artifact, progress: Progress) -> GoldenCheck:
+def _golden(session: _Session, deployment: Deployment, job: dict[str, Any]) -> GoldenCheck:
+    artifact = deployment.artifact
     parity = artifact.manifest.parity
-    with progress.step(f"check {artifact.manifest.name} on the device", total=1.0) as step:
-        told = exchange.ask(
+    with session.progress.step(f"check {artifact.manifest.name} on the device", total=1.0) as step:
+        told = session.exchange.ask(
             job | {"mode": "golden"},
             _Golden,
             timeout_s=_START_S + _INFERENCE_S * parity.vectors,
             advance=step.advance,
         )
-    return GoldenCheck(
+    golden = GoldenCheck(
         passed=told.passed, relative_rms=told.relative_rms, max_error=parity.max_error, vectors=told.vectors
     )
+    if session.check_golden and not golden.passed:
+        raise _mismatch(artifact, golden, session.device)
+    return golden
 
 
 def _mismatch(artifact: Artifact, golden: GoldenCheck, device: DeviceUrl) -> CheckFailed:
@@ -166,16 +307,44 @@ def _mismatch(artifact: Artifact, golden: GoldenCheck, device: DeviceUrl) -> Che
     )
 
 
-def _measure(
-    exchange: Exchange, job: dict[str, Any], artifact: Artifact, schedule: Schedule, progress: Progress
-) -> list[_Measured]:
-    samples_s = max(_INFERENCE_S * schedule.min_samples, 2 * schedule.min_time_s)
-    timeout_s = _START_S + on_device.WARMUP_LIMIT * schedule.warmup_s + samples_s
-    with progress.step(f"measure {artifact.manifest.name}", total=float(schedule.repeat)) as step:
-        return [
-            exchange.ask(job | {"mode": "measure"}, _Measured, timeout_s=timeout_s, advance=step.advance)
-            for _ in range(schedule.repeat)
-        ]
+def _operators(session: _Session, job: dict[str, Any]) -> tuple[OperatorTime, ...]:
+    """Where the time goes, the slowest first; asked before the long work, since not every runtime can tell."""
+    found = _ask(session, job | {"mode": "operators"}, _Operators).operators
+    return tuple(sorted(found, key=lambda item: -item.self_ns))
+
+
+def _repeat(session: _Session, title: str, job: dict[str, Any], answer: type[M]) -> tuple[list[M], Stopped]:
+    """Fresh processes: `repeat` of them, and with a precision goal as many more as it takes or the budget allows."""
+    schedule = session.schedule
+    started = time.monotonic()
+    mode = "pair" if answer is _MeasuredPair else "measure"
+    with session.progress.step(title, total=float(schedule.repeat)) as step:
+        found = [_ask(session, job | {"mode": mode}, answer, step.advance) for _ in range(schedule.repeat)]
+        while schedule.precision_goal is not None:
+            if _reached(found, schedule.precision_goal):
+                return found, "goal"
+            if time.monotonic() - started >= schedule.budget_s:
+                return found, "budget"
+            found.append(_ask(session, job | {"mode": mode}, answer))
+    return found, "repeat"
+
+
+def _reached(measured: Sequence[_Measured | _MeasuredPair], goal: float) -> bool:
+    if isinstance(measured[0], _Measured):
+        samples = [item.repetition.samples_ns for item in measured if isinstance(item, _Measured)]
+        precision = summarize(samples).precision
+        return precision is not None and precision <= goal
+    pairs = [item.pair for item in measured if isinstance(item, _MeasuredPair)]
+    found = paired_ratio(*([pair[side].repetition.samples_ns for pair in pairs] for side in (0, 1)))
+    return found is not None and max(found.high / found.value, found.value / found.low) - 1 <= goal
+
+
+def _ask(session: _Session, job: dict[str, Any], answer: type[T], advance: Callable[[float], None] = _unheard) -> T:
+    schedule = session.schedule
+    sides = 2 if answer is _MeasuredPair else 1
+    samples_s = max((_INFERENCE_S + schedule.period_s) * schedule.min_samples, 2 * schedule.min_time_s)
+    timeout_s = _START_S + sides * (on_device.WARMUP_LIMIT * schedule.warmup_s + samples_s)
+    return session.exchange.ask(job, answer, timeout_s=timeout_s, advance=advance)
 
 
 HARNESS: Harness = _ProcessHarness()

@@ -11,7 +11,8 @@ import msgspec
 
 from edgekit.protocols import RunSummary
 from edgekit.report import Figures, Recommendation, doubts, milliseconds
-from edgekit.run import Run
+from edgekit.run import Run, Schedule
+from edgekit.stats import Summary
 
 _WIDTH: Final = 80
 _NONE: Final = "-"
@@ -31,7 +32,7 @@ def run_json(item: Figures, *, samples: bool = False) -> dict[str, Any]:
         "first_ns": item.first_ns,
         "peak_rss_bytes": item.peak_rss_bytes,
         "drop_points": item.drop_points,
-        "doubts": doubts(item),
+        "verdict": item.verdict,
         "run": run,
     }
 
@@ -55,31 +56,38 @@ def print_table(items: Sequence[Figures]) -> None:
         "SQNR\ndB",
     ):
         table.add_column(title, justify="right", no_wrap=True)
+    sweep = len({item.run.schedule.threads for item in items}) > 1
     ordered = sorted(items, key=lambda item: item.run.artifact.source)
     for source, group in groupby(ordered, key=lambda item: item.run.artifact.source):
         table.add_row(f"[bold]{source.partition(':')[0]}", *[""] * 8)
         for item in group:
-            table.add_row(*_cells(item))
+            threads = f" x{item.run.schedule.threads}" if sweep else ""
+            table.add_row(f"  {item.label}{threads}", *_cells(item))
     Console(soft_wrap=False).print(table)
 
 
 def _cells(item: Figures) -> list[str]:
     run, summary = item.run, item.summary
     golden = run.golden
-    low, high = summary.median_ci.low_ns, summary.median_ci.high_ns
-    spread = max(high - summary.median_ns, summary.median_ns - low) / summary.median_ns
     failed = golden is not None and not golden.passed
     return [
-        f"  {item.label}",
         f"{run.artifact.model_bytes / 1e3:.1f}",
         _accuracy(item),
         milliseconds(summary.median_ns),
-        f"±{100 * spread:.{1 if spread < 0.1 else 0}f}%",  # noqa: PLR2004 - one digit is enough from 10 %
+        precision(summary),
         _NONE if summary.p90_ns is None else milliseconds(summary.p90_ns),
         f"{item.load_ns / 1e6:.1f}",
         f"{item.peak_rss_bytes / 1e6:.0f}",
         "[red]failed" if failed else _sqnr(golden.relative_rms if golden else run.artifact.relative_rms),
     ]
+
+
+def precision(summary: Summary) -> str:
+    """How far the interval reaches from the median, such as `±1.2%`."""
+    spread = summary.precision
+    if spread is None:
+        return _NONE
+    return f"±{100 * spread:.{1 if spread < 0.1 else 0}f}%"  # noqa: PLR2004 - one digit is enough from 10 %
 
 
 def _accuracy(item: Figures) -> str:
@@ -101,20 +109,55 @@ def print_method(items: Sequence[Figures]) -> None:
     first = items[0].run
     environment = first.environment
     counts = [item.summary.count for item in items]
+    mode = _mode(first.schedule)
     kind = {"emulated": "EMULATED: ", "virtual": "virtual machine: "}.get(environment.kind, "")
-    threads = f"{first.schedule.threads} thread{'s' if first.schedule.threads > 1 else ''}"
-    where = f"{kind}{environment.cpu or environment.machine}, {threads}, {environment.system}"
+    where = f"{kind}{environment.cpu or environment.machine}, {_threads(items)}, {environment.system}"
     how = (
-        f"How: median of {_span(counts)} timed inferences in {first.schedule.repeat} fresh processes each, "
-        "bootstrap CI; p90 is MLPerf's early-stopping bound (99 %); load is the model alone; "
+        f"How: {mode}median of {_span(counts)} timed inferences in "
+        f"{_processes([item.summary.processes for item in items])}, "
+        "t interval over the processes; p90 is MLPerf's early-stopping bound (99 %); load is the model alone; "
         "mem is the process's peak; SQNR is to the source, on the device."
     )
     for line in (f"Where: {first.device} ({where}).", how):
         click.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
     for item in items:
         for doubt in doubts(item):
-            line = f"Doubt: {item.run.artifact.name}: {doubt}."
+            line = f"Doubt ({item.verdict.kind}): {item.run.artifact.name}: {doubt}."
             click.secho(textwrap.fill(line, _WIDTH, subsequent_indent="  "), fg="yellow")
+
+
+def _processes(counts: Sequence[int]) -> str:
+    return "one fresh process each" if max(counts) == 1 else f"{_span(counts)} fresh processes each"
+
+
+def _threads(items: Sequence[Figures]) -> str:
+    counts = sorted({item.run.schedule.threads for item in items})
+    return f"{', '.join(map(str, counts))} thread{'s' if counts[-1] > 1 else ''}"
+
+
+def _mode(schedule: Schedule) -> str:
+    """How inferences follow each other, where it is not the usual way."""
+    words = {
+        "burst": f"an inference each {1e3 * schedule.period_s:g} ms; ",
+        "sustained": f"{schedule.min_time_s:g} s without a pause; ",
+        "cold": "first inferences of fresh processes; ",
+    }
+    return words.get(schedule.mode, "")
+
+
+def print_operators(run: Run, most: int = 12) -> None:
+    """Where the time goes, the slowest operators first."""
+    if not run.operators:
+        return
+    total = sum(item.self_ns for item in run.operators) or 1
+    click.echo(f"Operators of {run.artifact.name} (under the profiler, which costs time itself):")
+    for item in run.operators[:most]:
+        click.echo(
+            f"  {item.name:<44.44} {item.calls:6.1f}x {milliseconds(item.self_ns):>9} ms {item.self_ns / total:6.1%}"
+        )
+    left = len(run.operators) - most
+    if left > 0:
+        click.echo(f"  and {left} more (--json has all)")
 
 
 def _span(counts: Sequence[int]) -> str:
