@@ -32,7 +32,8 @@ MOST: Final = 1.02
 DIRECT: Final = Path(__file__).parent / "direct"
 
 
-def _artifacts(work: Path) -> Sequence[Artifact]:
+def camera_artifacts(work: Path) -> Sequence[Artifact]:
+    """A small convolutional network of 0.1 ms and more, in each format."""
     source = open_source(f"{DIRECT / 'camera_net.py'}:make_net", inputs=(parse_input("image=1x3x96x96:float32"),))
     made = convert_all(
         Request(source=source, formats=("tflite", "torchscript"), precisions=("fp32",), out=work, use_cache=False)
@@ -92,7 +93,7 @@ def main() -> int:
     lines, told, checks = [], {}, []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for artifact in _artifacts(work):
+        for artifact in camera_artifacts(work):
             name = artifact.manifest.plan.label
             facts = _measure(artifact, work)
             told[name] = facts

@@ -21,7 +21,10 @@ COMMANDS: Final = {
     "inspect": "Show what a source model or an artifact is.",
     "verify": "Run an artifact beside its source again, now.",
     "bench": "Measure artifacts on a device.",
+    "compare": "Compare two runs; a gate for CI.",
+    "calibrate-noise": "Measure how noisy a device is.",
     "runs": "List and show stored runs.",
+    "report": "Write runs to one HTML file: what to ship, and why.",
     "targets": "Describe devices, and check what fits them.",
     "doctor": "Show what works here, and how to get the rest.",
     "schema": "Print the JSON Schema of a stored format.",
@@ -43,8 +46,8 @@ class LazyGroup(click.Group):
         """Import the command of this name."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"edgekit_cli.commands.{cmd_name}")
-        return cast("click.Command", getattr(module, cmd_name))
+        name = cmd_name.replace("-", "_")
+        return cast("click.Command", getattr(import_module(f"edgekit_cli.commands.{name}"), name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,0 +1,102 @@
+"""Two runs side by side: is the new one slower, and is that sure enough to stop a release.
+
+Pure: takes runs, gives values; `edgekit_cli.render.comparison` shows them.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from edgekit.differences import Difference, differences
+from edgekit.errors import UsageError
+from edgekit.report import Figures, figures
+from edgekit.run import Run
+from edgekit.stats import Ratio, paired_ratio, ratio
+
+Outcome: TypeAlias = Literal["faster", "slower", "same", "cannot tell"]
+
+DEFAULT_BAND: Final = 0.02
+"""The noise band, relative, of a device that `edgekit calibrate-noise` has not met: changes in it decide nothing.
+
+It is the tolerance within which the harness agrees with a bare loop on the same runtime (`scripts/bench harness`).
+"""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """A new run against a base.
+
+    Attributes:
+        base: The run compared with.
+        new: The run compared.
+        median: The new median latency over the base's; None when a run has too few processes to say.
+        outcome: `slower` or `faster`: the interval leaves 1 out and the ratio lies outside of the band. `same`: the
+            interval lies within the band, or the ratio does and 1 is left out. Else `cannot tell`.
+        band: Changes within it are noise, relative.
+        differences: What differs between the runs beside the latency, the likeliest explanation first.
+        forced: Why the two would not be compared; empty when nothing stood against it.
+    """
+
+    base: Figures
+    new: Figures
+    median: Ratio | None
+    outcome: Outcome
+    band: float
+    differences: tuple[Difference, ...]
+    forced: tuple[str, ...] = ()
+
+
+def compare(base: Run, new: Run, *, band: float = DEFAULT_BAND, force: bool = False) -> Comparison:
+    """Compare two runs; those of `benchmark_pair` process by process.
+
+    Args:
+        base: What to compare with.
+        new: What is compared.
+        band: The device's noise band, relative: 0.02 is 2 %.
+        force: Compare all the same what is not comparable; `Comparison.forced` says what it was.
+
+    Raises:
+        UsageError: The runs are from different devices, or kinds of device, or modes, and `force` is not set.
+    """
+    against = _objections(base, new)
+    if against and not force:
+        raise UsageError(
+            f"Run {new.id} cannot be compared with {base.id}: {'; '.join(against)}.",
+            hint="Measure both on one device in one way, or compare all the same with --force.",
+        )
+    sides = [[item.samples_ns for item in run.repetitions] for run in (base, new)]
+    taken_in_turns = bool(base.pair) and base.pair == new.pair
+    found = (paired_ratio if taken_in_turns else ratio)(*sides)
+    return Comparison(
+        base=figures(base),
+        new=figures(new),
+        median=found,
+        outcome=judge_ratio(found, band),
+        band=band,
+        differences=tuple(differences(base, new)),
+        forced=tuple(against),
+    )
+
+
+def judge_ratio(found: Ratio | None, band: float) -> Outcome:
+    """What a ratio with its interval says, when changes within `band` are noise (see `Comparison.outcome`)."""
+    if found is None:
+        return "cannot tell"
+    low, high = 1 / (1 + band), 1 + band
+    if found.low > 1 and found.value > high:
+        return "slower"
+    if found.high < 1 and found.value < low:
+        return "faster"
+    sure = found.low > 1 or found.high < 1
+    within = low <= found.low and found.high <= high
+    return "same" if within or (sure and low <= found.value <= high) else "cannot tell"
+
+
+def _objections(base: Run, new: Run) -> Sequence[str]:
+    facts = (
+        ("kinds of machine", base.environment.kind, new.environment.kind),
+        ("devices", base.device, new.device),
+        ("CPUs", base.environment.cpu, new.environment.cpu),
+        ("modes", base.schedule.mode, new.schedule.mode),
+    )
+    return [f"they are from different {what}, {one} and {other}" for what, one, other in facts if one != other]
