@@ -41,9 +41,10 @@ def list_runs(*, limit: int, store_url: str | None, as_json: bool) -> None:
 @runs.command("show", short_help="One run.")
 @click.argument("run_id")
 @click.option("--samples", is_flag=True, help="With --json: every timed inference, in nanoseconds.")
+@click.option("--plot", is_flag=True, help="Plot the distribution and the course of latency.")
 @click.option("--store", "store_url", default=None, help="Where runs are kept. Default: EDGEKIT_STORE, or SQLite.")
 @JSON
-def show_run(*, run_id: str, samples: bool, store_url: str | None, as_json: bool) -> None:
+def show_run(*, run_id: str, samples: bool, plot: bool, store_url: str | None, as_json: bool) -> None:
     """Show a run; the beginning of its id is enough.
 
     \b
@@ -62,3 +63,7 @@ def show_run(*, run_id: str, samples: bool, store_url: str | None, as_json: bool
     print_table([item])
     print_method([item])
     print_run(item.run)
+    if plot:
+        from edgekit_cli.render.plot import print_plot
+
+        print_plot(item.run)
