@@ -29,6 +29,7 @@ _COLD_STARTS = 10
 @click.option("--cold", is_flag=True, help="First inferences only, the model file not in the page cache.")
 @click.option("--delegate", type=click.Choice(["default", "none"]), default="default", help="none: no XNNPACK.")
 @click.option("--operators", is_flag=True, help="Tell where the time goes too, where the runtime can.")
+@click.option("--report", "page", type=click.Path(dir_okay=False), default=None, help="Write an HTML report there too.")
 @STORE
 @click.option("--no-check", is_flag=True, help="Measure even when the golden vectors differ on the device.")
 @JSON
@@ -43,6 +44,7 @@ def bench(
     device: str,
     target: str,
     operators: bool,
+    page: str | None,
     **schedule: Any,
 ) -> int:
     """Run ARTIFACTS through the harness on a device, print and store the runs.
@@ -56,8 +58,11 @@ def bench(
       edgekit bench old.edgekit new.edgekit --paired
       edgekit bench net.edgekit --sustained 5min
     """
+    from pathlib import Path
+
     from edgekit.artifact import load_artifact
     from edgekit.errors import UsageError
+    from edgekit.html_report import write_report
     from edgekit.measure import check_schedule
     from edgekit.store import open_store
 
@@ -73,6 +78,9 @@ def bench(
         return _measure_pair(artifacts, schedules, as_json=as_json, **common)
     runs, failures = _measure(artifacts, schedules, operators=operators, **common)
     _show(runs, failures, as_json=as_json)
+    if page and runs:
+        write_report(runs, Path(page))
+        click.echo(f"\nReport: {page}", err=as_json)
     return max([error.exit_code for _, error in failures], default=0)
 
 
