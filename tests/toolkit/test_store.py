@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import UsageError
+from edgekit.protocols import RunQuery
 from edgekit.store import STORE_VERSION, open_store
 from fakes import make_run
 
@@ -34,7 +35,7 @@ def test_listings_are_newest_first_and_hold_no_samples(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "runs.sqlite"))
     for day in (2, 3, 1):
         store.record(make_run([10, 20, 60], id=f"2026010{day}", created=f"2026-01-0{day}T00:00:00.000Z"))
-    listed = store.runs(limit=2)
+    listed = store.runs(RunQuery(limit=2))
     assert [item.id for item in listed] == ["20260103", "20260102"]
     assert (listed[0].median_ns, listed[0].samples, listed[0].kind) == (20, 9, "physical")
 

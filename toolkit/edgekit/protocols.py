@@ -3,7 +3,7 @@
 The pipeline knows these and nothing else of the packages above it; `edgekit.catalog` finds who implements them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -322,6 +322,35 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     median_ns: float
     samples: int
+    mode: str
+    pair: str
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stored runs; None leaves a thing open.
+
+    Attributes:
+        artifact: The artifact's name.
+        device: The device's URL.
+        format: The artifact's format.
+        since: UTC, ISO 8601; runs from then on.
+        before: As `since`; runs until then.
+        limit: At most so many, the newest.
+    """
+
+    artifact: str | None = None
+    device: str | None = None
+    format: str | None = None
+    since: str | None = None
+    before: str | None = None
+    limit: int | None = 50
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of some runs were new to a store, and how many it had."""
+
+    new: int
+    known: int
 
 
 class Store(Protocol):
@@ -330,8 +359,15 @@ class Store(Protocol):
     def record(self, run: Run) -> str:
         """Keep a run; gives its id."""
 
-    def runs(self, *, limit: int = 50) -> Sequence[RunSummary]:
-        """The newest runs, newest first."""
+    def add(self, runs: Sequence[Run]) -> Added:
+        """Keep those that are not there yet, all or none of them.
+
+        Raises:
+            UsageError: One has the id of a stored run and is another.
+        """
+
+    def runs(self, query: RunQuery | None = None) -> Sequence[RunSummary]:
+        """Runs without their samples, newest first."""
 
     def load(self, run_id: str) -> Run:
         """A run with every sample; `run_id` may be an unambiguous beginning of it.
@@ -339,6 +375,12 @@ class Store(Protocol):
         Raises:
             UsageError: There is none, or several.
         """
+
+    def every(self, query: RunQuery | None = None) -> Iterator[Run]:
+        """Runs with every sample, newest first, a few in memory at a time; all of them without a query."""
+
+    def delete(self, run_ids: Sequence[str]) -> None:
+        """Forget these runs, all or none of them."""
 
 
 Json = dict[str, Any]

@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "bench": "Measure artifacts on a device.",
     "compare": "Compare two runs; a gate for CI.",
     "calibrate-noise": "Measure how noisy a device is.",
-    "runs": "List and show stored runs.",
+    "runs": "List, show, plot, move and prune stored runs.",
     "report": "Write runs to one HTML file: what to ship, and why.",
     "targets": "Describe devices, and check what fits them.",
     "doctor": "Show what works here, and how to get the rest.",

@@ -62,6 +62,26 @@ class Counts(click.ParamType[tuple[int, ...]]):
         return tuple(dict.fromkeys(int(word) for word in words))
 
 
+class Since(click.ParamType[str]):
+    """A moment as UTC in ISO 8601, from `2026-01-31`, `2026-01-31T09:30` or `7d`: so many days ago."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> str:
+        """Read it."""
+        from datetime import UTC, datetime, timedelta
+
+        days = re.fullmatch(r"(\d{1,6})d", str(value))
+        try:
+            ago = timedelta(days=int(days[1])) if days else None
+            moment = datetime.fromisoformat(str(value)) if ago is None else datetime.now(UTC) - ago
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time; write 2026-01-31 or 7d.", param, ctx)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 DURATION: Final = Duration()
+SINCE: Final = Since()
 SHARE: Final = Share()
 COUNTS: Final = Counts()

@@ -1,0 +1,138 @@
+"""Runs as files: JSON lines that can be imported again, CSV and Parquet for other tools.
+
+JSON lines hold a run a line, with every sample (https://jsonlines.org). The tables have a row for each sample.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from edgekit.errors import UsageError
+from edgekit.protocols import Added, Store
+from edgekit.run import Run
+from edgekit.store.rows import decode_run
+
+Kind: TypeAlias = Literal["json", "csv", "parquet"]
+
+COLUMNS: Final = (
+    "run", "created", "artifact", "format", "precision", "device", "target", "kind", "process", "sample", "latency_ns",
+)  # fmt: skip
+"""The columns of the tables; `process` and `sample` count from 0."""
+
+BATCH: Final = 1000
+"""Runs that are written in one transaction: more keep other writers waiting, fewer wait for the disk."""
+
+
+def export_json(runs: Iterable[Run], stream: IO[bytes]) -> int:
+    """Write a run a line; gives their number."""
+    count = 0
+    for run in runs:
+        stream.write(msgspec.json.encode(run) + b"\n")
+        count += 1
+    return count
+
+
+def export_csv(runs: Iterable[Run], stream: IO[bytes]) -> int:
+    """Write a sample a line, under a header; gives the number of runs."""
+    import io
+
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    count = 0
+    for run in runs:
+        facts = _facts(run)
+        for process, item in enumerate(run.repetitions):
+            writer.writerows((*facts, process, place, sample) for place, sample in enumerate(item.samples_ns))
+        count += 1
+    text.detach()
+    return count
+
+
+def export_parquet(runs: Iterable[Run], stream: IO[bytes]) -> int:
+    """Write a row group for each run; gives their number.
+
+    Raises:
+        UsageError: PyArrow is missing.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise UsageError("Parquet needs PyArrow.", hint="pip install pyarrow") from None
+    numbers = {"process": pa.int32(), "sample": pa.int32(), "latency_ns": pa.int64()}
+    schema = pa.schema([(name, numbers.get(name, pa.string())) for name in COLUMNS])
+    count = 0
+    with parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for run in runs:
+            writer.write_table(pa.table(_columns(run), schema=schema))
+            count += 1
+    return count
+
+
+EXPORTS: Final[Mapping[Kind, Callable[[Iterable[Run], IO[bytes]], int]]] = {
+    "json": export_json,
+    "csv": export_csv,
+    "parquet": export_parquet,
+}
+"""What writes each kind of file."""
+
+
+def _facts(run: Run) -> tuple[str, ...]:
+    artifact = run.artifact
+    facts = (run.id, run.created, artifact.name, artifact.format, artifact.precision, run.device, run.target)
+    return (*facts, run.environment.kind)
+
+
+def _columns(run: Run) -> dict[str, Sequence[Any]]:
+    samples = [
+        (process, place, value)
+        for process, item in enumerate(run.repetitions)
+        for place, value in enumerate(item.samples_ns)
+    ]
+    rows = [[value] * len(samples) for value in _facts(run)] + [list(column) for column in zip(*samples, strict=True)]
+    return dict(zip(COLUMNS, rows, strict=True))
+
+
+def import_json(path: Path, store: Store) -> Added:
+    """Keep the runs of a file of JSON lines; those that the store has are passed over.
+
+    The whole file is read before anything is kept, so that a damaged one changes nothing.
+
+    Raises:
+        UsageError: A line is no run, or of a newer edgekit; or the store has another run of its id.
+    """
+    for _ in _read(path):
+        pass
+    new = known = 0
+    batch: list[Run] = []
+    for run in _read(path):
+        batch.append(run)
+        if len(batch) == BATCH:
+            added = store.add(batch)
+            new, known, batch = new + added.new, known + added.known, []
+    added = store.add(batch)
+    return Added(new=new + added.new, known=known + added.known)
+
+
+def _read(path: Path) -> Iterator[Run]:
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                if line.strip():
+                    yield _line(path, number, line)
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror or error}.") from None
+
+
+def _line(path: Path, number: int, line: bytes) -> Run:
+    try:
+        run = decode_run(line)
+    except UsageError as error:
+        raise UsageError(f"{path}, line {number}: {error.cause}", hint=error.hint) from None
+    if not run.id or not run.repetitions or not all(item.samples_ns for item in run.repetitions):
+        raise UsageError(f"{path}, line {number}: the run has no id or no samples.")
+    return run
