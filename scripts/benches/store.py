@@ -1,15 +1,14 @@
 """The store with 100,000 runs: listing, loading two runs, importing, and eight writers at once.
 
-On SQLite, and on PostgreSQL where EDGEKIT_BENCH_POSTGRESQL names an empty database by URL.
+On SQLite, and on a PostgreSQL server of its own where one is installed.
 """
 
 import multiprocessing
-import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from edgekit.protocols import RunQuery
 from edgekit.store import open_store
 from edgekit.store.transfer import export_json, import_json
 from fakes import make_run  # the tests' runs are as good as any
+from peers import postgres
 
 RUNS: Final = 100_000
 WRITERS: Final = 8
@@ -35,7 +35,7 @@ def _runs() -> Iterator[Any]:
     for number in range(RUNS):
         day = f"2025-{number // 28 % 12 + 1:02}-{number % 28 + 1:02}T00:00:00.{number % 1000:03}Z"
         artifact = msgspec.structs.replace(run.artifact, name=f"net-{number % 40}")
-        yield msgspec.structs.replace(run, id=f"run-{number:06}", created=day, artifact=artifact)
+        yield msgspec.structs.replace(run, id=f"{number:06}-run", created=day, artifact=artifact)
 
 
 def _write(url: str, writer: int) -> None:
@@ -55,7 +55,7 @@ def _median_s(work: Callable[[], object]) -> float:
 
 def _compare(url: str) -> None:
     store = open_store(url)
-    compare(store.load("run-00000"), store.load("run-099999"))
+    compare(store.load("000007"), store.load("099999"))
 
 
 def _checks(name: str, url: str, file: Path) -> list[Check]:
@@ -83,12 +83,12 @@ def main() -> int:
         file = Path(folder, "runs.jsonl")
         with file.open("wb") as stream:
             export_json(_runs(), stream)
-        urls: Mapping[str, str | None] = {
-            "SQLite": f"sqlite:///{folder}/runs.sqlite",
-            "PostgreSQL": os.environ.get("EDGEKIT_BENCH_POSTGRESQL"),
-        }
-        checks = [check for name, url in urls.items() if url for check in _checks(name, url, file)]
-    lines = [f"{name} is left out: EDGEKIT_BENCH_POSTGRESQL names no database" for name, url in urls.items() if not url]
+        checks = _checks("SQLite", f"sqlite:///{folder}/runs.sqlite", file)
+        reason = postgres.missing()
+        if not reason:
+            with postgres.server() as url:
+                checks += _checks("PostgreSQL", url.format(database="postgres"), file)
+    lines = [f"PostgreSQL is left out: {reason}"] if reason else []
     return conclude("store", lines, {"runs": RUNS}, checks)
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,19 @@ def _owner() -> dict[str, Any]:
     return {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of a server, without a database."""
-    initdb, control = _program("initdb"), _program("pg_ctl")
-    if initdb is None or control is None:
-        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+def missing() -> str:
+    """Why there can be no server here; empty when there can."""
+    if _program("initdb") is None or _program("pg_ctl") is None:
+        return "PostgreSQL's server is not installed (Debian: postgresql)"
     if os.geteuid() == 0 and "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:
-        pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+        return "PostgreSQL does not run as root, and there is no user postgres"
+    return ""
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL of a new server, with `{database}` in place of a database's name."""
+    initdb, control = str(_program("initdb")), str(_program("pg_ctl"))
     folder = Path(tempfile.mkdtemp(prefix="edgekit-pg-", dir="/tmp"))  # a socket's path may have 107 bytes
     if _owner():
         shutil.chown(folder, **_owner())
@@ -43,6 +49,15 @@ def postgres_server() -> Iterator[str]:
     finally:
         _run(folder, control, "stop", "--pgdata", data, "-m", "immediate")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A server for all tests."""
+    if reason := missing():
+        pytest.skip(reason)
+    with server() as url:
+        yield url
 
 
 def _run(folder: Path, *argv: str) -> None:
