@@ -77,8 +77,8 @@ def _checks(name: str, url: str, file: Path) -> list[Check]:
     ]
 
 
-def main() -> int:
-    """Fill, read, write and judge."""
+def measure() -> tuple[list[str], list[Check]]:
+    """Fill, read and write; what was left out, and the figures."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "runs.jsonl")
         with file.open("wb") as stream:
@@ -88,7 +88,12 @@ def main() -> int:
         if not reason:
             with postgres.server() as url:
                 checks += _checks("PostgreSQL", url.format(database="postgres"), file)
-    lines = [f"PostgreSQL is left out: {reason}"] if reason else []
+    return [f"PostgreSQL is left out: {reason}"] if reason else [], checks
+
+
+def main() -> int:
+    """Measure and judge."""
+    lines, checks = measure()
     return conclude("store", lines, {"runs": RUNS}, checks)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import store
 from alternating import Check, conclude
 from harness import camera_artifacts
 
@@ -42,23 +43,23 @@ def _comparisons() -> int:
     return int(words[words.index("--comparisons") + 1]) if "--comparisons" in words else COMPARISONS
 
 
-def _outcomes(artifact: Artifact, store: Store, count: int) -> tuple[list[str], list[str]]:
+def _outcomes(artifact: Artifact, keeper: Store, count: int) -> tuple[list[str], list[str]]:
     """The default gate's states: of an artifact against itself, and against itself slowed down, in turns."""
     same: list[str] = []
     slower: list[str] = []
     for place in range(count):
         for found, share in ((same, 0.0), (slower, SLOWDOWN)):
-            base, new = benchmark_pair(artifact, artifact, store=store, slowed=(0.0, share))
+            base, new = benchmark_pair(artifact, artifact, store=keeper, slowed=(0.0, share))
             found.append(check(compare(base, new), [])[0].state)
         print(f"  {place + 1} of {count}: {same[-1]}, slowed: {slower[-1]}", file=sys.stderr, flush=True)
     return same, slower
 
 
-def _apart(artifact: Artifact, store: Store, count: int) -> list[str]:
+def _apart(artifact: Artifact, keeper: Store, count: int) -> list[str]:
     """As `_outcomes`, of runs taken one after the other: every two of as many as give `count` comparisons."""
     runs: list[Run] = []
     while len(runs) * (len(runs) - 1) // 2 < count:
-        runs.append(edgekit.benchmark(artifact, store=store))
+        runs.append(edgekit.benchmark(artifact, store=keeper))
     return [check(compare(*pair), [])[0].state for pair in combinations(runs, 2)]
 
 
@@ -124,14 +125,15 @@ def _work() -> Iterator[tuple[Path, Store]]:
 def main() -> int:
     """Measure, simulate and judge."""
     count = _comparisons()
-    with _work() as (work, store):
+    with _work() as (work, keeper):
         artifact = next(item for item in camera_artifacts(work) if item.manifest.format == "tflite")
-        run = edgekit.benchmark(artifact, store=store)
+        run = edgekit.benchmark(artifact, store=keeper)
         overhead_us = statistics.median(item.overhead_ns for item in run.repetitions) / 1e3
         report_s, report_mb = _report(run, work)
         coverage, apart_coverage, bound = _coverage(0.0), _coverage(0.03), _bound_coverage()
-        apart = _apart(artifact, store, count)
-        same, slower = _outcomes(artifact, store, count)
+        apart = _apart(artifact, keeper, count)
+        same, slower = _outcomes(artifact, keeper, count)
+    lines, stored = store.measure()
     checks = [
         Check(f"false alarms, {len(apart)} comparisons of runs apart", apart.count("failed"), 0.05 * len(apart)),
         Check(f"false alarms, {count} comparisons in turns", same.count("failed"), 0.05 * count),
@@ -142,9 +144,11 @@ def main() -> int:
         Check("harness overhead for each inference", overhead_us, 2.5, unit="us"),
         Check(f"report of {REPORT_RUNS} runs of {PROCESSES * REPORT_SAMPLES:,} samples", report_s, 3.0, unit="s"),
         Check("its size", report_mb, 6.0, unit="MB"),
+        *stored,
     ]
     facts = {"comparisons": count, "apart": apart, "same": same, "slower": slower}
-    return conclude("truth", [f"{SIMULATED:,} simulated runs of {PROCESSES} processes"], facts, checks)
+    lines.append(f"{SIMULATED:,} simulated runs of {PROCESSES} processes of {SAMPLES} samples")
+    return conclude("truth", lines, facts, checks)
 
 
 if __name__ == "__main__":

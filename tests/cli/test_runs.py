@@ -5,12 +5,13 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from edgekit.run import CpuState, Run
+from edgekit.run import CpuState, OperatorTime, Run, TracePoint
 from edgekit.store import open_store
 from edgekit_cli.main import main
-from fakes import make_run
+from fakes import make_repetition, make_run
 
 
 def made_on(day: int, **changes: object) -> Run:
@@ -147,3 +148,15 @@ def test_bad_requests_are_refused(
     assert main(["runs", *arguments]) == 2
     assert reason in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sustained_run_tells_its_course(capsys: pytest.CaptureFixture[str]) -> None:
+    """Temperature and clock from beginning to end, where the device tells them; and where the time went."""
+    points = [TracePoint(seconds=s, samples=1, temperature_c=40.0 + s, frequency_hz=1_800_000_000) for s in (0, 9, 20)]
+    repetition = msgspec.structs.replace(make_repetition(range(100, 200)), trace=tuple(points))
+    operators = (OperatorTime(name="conv", calls=2, self_ns=750), OperatorTime(name="relu", calls=1, self_ns=250))
+    open_store().record(make_run(id="hot", repetitions=(repetition,), operators=operators))
+    assert main(["runs", "show", "hot", "--plot"]) == 0
+    shown = capsys.readouterr().out
+    assert "40 → 60 °C (40 to 60), 1800 → 1800 MHz" in shown
+    assert re.search(r"conv +2\.0x +0\.0008 ms +75\.0%", shown)

@@ -14,8 +14,11 @@ from edgekit.run import Run, Schedule
 OPEN_TIMEOUT_S: Final = 30.0
 """How long a device may take to answer."""
 
-PAIRED: Final = Schedule(repeat=10, min_time_s=0.2)
-"""How two artifacts are measured in turns: many short processes, since it is processes that differ."""
+PAIRED: Final = Schedule(repeat=16, min_time_s=0.12, warmup_s=0.1)
+"""How two artifacts are measured in turns: many short processes, since it is processes that differ.
+
+Of 46 comparisons on a busy machine, resampled: 10 processes find a slowdown of 5 % in 86 %, 12 in 98 %, 16 in 99 %.
+"""
 
 
 def benchmark(

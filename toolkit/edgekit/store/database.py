@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,13 +154,12 @@ class _DatabaseStore:
             UsageError: One has the id of a stored run and is another; or as `record`.
         """
         with _typed_errors(self._engine), _writing(self._engine) as connection:
-            ids = [run.id for run in runs]
-            there = {run.id: run for run in _read(connection, sa.select(RUNS).where(RUNS.c.id.in_(ids)))}
+            there = _stored(connection, [run.id for run in runs])
+            new: dict[str, Run] = {}
             for run in runs:
-                if there.get(run.id, run) != run:
+                if (there.get(run.id) or new.setdefault(run.id, run)) != run:
                     raise UsageError(f"The store has another run {run.id}.", hint="One of the two was changed by hand.")
-            new = list({run.id: run for run in runs if run.id not in there}.values())
-            _insert(connection, new)
+            _insert(connection, list(new.values()))
         return Added(new=len(new), known=len(runs) - len(new))
 
     def runs(self, query: RunQuery | None = None) -> Sequence[RunSummary]:
@@ -188,11 +187,15 @@ class _DatabaseStore:
         for place in range(0, len(ids), _READ_AT_ONCE):
             some = ids[place : place + _READ_AT_ONCE]
             with _typed_errors(self._engine), self._engine.connect() as connection:
-                found = {run.id: run for run in _read(connection, sa.select(RUNS).where(RUNS.c.id.in_(some)))}
+                found = _stored(connection, some)
             yield from (found[run_id] for run_id in some if run_id in found)
 
     def delete(self, run_ids: Sequence[str]) -> None:
-        """Forget these runs, all or none of them, and give the space back."""
+        """Forget these runs, all or none of them, and give the space back.
+
+        Raises:
+            UsageError: The database refused it, as in `record`.
+        """
         with _typed_errors(self._engine):
             with _writing(self._engine) as connection:
                 for place in range(0, len(run_ids), _READ_AT_ONCE):
@@ -200,14 +203,31 @@ class _DatabaseStore:
                     connection.execute(SAMPLES.delete().where(SAMPLES.c.run_id.in_(some)))
                     connection.execute(RUNS.delete().where(RUNS.c.id.in_(some)))
             if self._engine.dialect.name == "sqlite":  # PostgreSQL does it by itself
-                with closing(self._engine.raw_connection()) as connection:
-                    connection.cursor().execute("VACUUM")  # never inside of a transaction
+                _vacuum(self._engine)
+
+
+def _vacuum(engine: sa.Engine) -> None:
+    """Give a SQLite file's free space back.
+
+    It wants the file for itself and room for a copy; where it gets neither, the next runs use the space.
+    """
+    with suppress(sa.exc.OperationalError), engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
 
 
 def _insert(connection: sa.Connection, runs: Sequence[Run]) -> None:
     if runs:
         connection.execute(RUNS.insert(), [run_row(run) for run in runs])
         connection.execute(SAMPLES.insert(), [row for run in runs for row in sample_rows(run)])
+
+
+def _stored(connection: sa.Connection, run_ids: Sequence[str]) -> dict[str, Run]:
+    """Those of these runs that are there, by id; a query has room for some thousand ids."""
+    found: dict[str, Run] = {}
+    for place in range(0, len(run_ids), _READ_AT_ONCE):
+        some = run_ids[place : place + _READ_AT_ONCE]
+        found |= {run.id: run for run in _read(connection, sa.select(RUNS).where(RUNS.c.id.in_(some)))}
+    return found
 
 
 def _read(connection: sa.Connection, runs: "sa.Select[Any]") -> Sequence[Run]:

@@ -52,6 +52,7 @@ SAMPLES: Final = sa.Table(
 def _to_2(op: "Operations") -> None:
     op.add_column(RUNS.name, sa.Column("mode", sa.String(16), nullable=False, server_default="single-stream"))
     op.add_column(RUNS.name, sa.Column("pair", sa.String(64), nullable=False, server_default=""))
+    op.create_index("ix_edgekit_runs_artifact_id", RUNS.name, ["artifact_id"], if_not_exists=True)
     op.create_index("ix_edgekit_runs_created", RUNS.name, ["created", "id"])
     op.create_index("ix_edgekit_runs_artifact", RUNS.name, ["artifact", "device"])
 

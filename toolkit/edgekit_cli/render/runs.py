@@ -4,6 +4,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
+from statistics import median
 from typing import Any, Final
 
 import click
@@ -117,6 +118,7 @@ def print_method(items: Sequence[Figures]) -> None:
         f"{_processes([item.summary.processes for item in items])}, "
         "t interval over the processes; p90 is MLPerf's early-stopping bound (99 %); load is the model alone; "
         "mem is the process's peak; SQNR is to the source, on the device."
+        f"{_overhead(items)}"
     )
     for line in (f"Where: {first.device} ({where}).", how):
         click.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
@@ -124,6 +126,12 @@ def print_method(items: Sequence[Figures]) -> None:
         for doubt in doubts(item):
             line = f"Doubt ({item.verdict.kind}): {item.run.artifact.name}: {doubt}."
             click.secho(textwrap.fill(line, _WIDTH, subsequent_indent="  "), fg="yellow")
+
+
+def _overhead(items: Sequence[Figures]) -> str:
+    """What the harness itself costs, of runs that measured it."""
+    costs = [repetition.overhead_ns for item in items for repetition in item.run.repetitions if repetition.overhead_ns]
+    return f" The harness costs {median(costs) / 1e3:.1f} us an inference, subtracted nowhere." if costs else ""
 
 
 def _processes(counts: Sequence[int]) -> str:
@@ -189,6 +197,22 @@ def print_summaries(summaries: Sequence[RunSummary]) -> None:
         )
 
 
+def _course(run: Run) -> str:
+    """How temperature and clock went while a sustained run lasted; empty where neither is known."""
+    points = run.repetitions[0].trace
+    if not points:
+        return ""
+    words = []
+    for unit, scale, values in (
+        ("°C", 1.0, [point.temperature_c for point in points]),
+        ("MHz", 1e-6, [point.frequency_hz for point in points]),
+    ):
+        known = [scale * value for value in values if value is not None]
+        if known:
+            words.append(f"{known[0]:.0f} → {known[-1]:.0f} {unit} ({min(known):.0f} to {max(known):.0f})")
+    return ", ".join(words)
+
+
 def print_run(run: Run) -> None:
     """Where and with what a run was taken."""
     environment = run.environment
@@ -202,5 +226,6 @@ def print_run(run: Run) -> None:
         "packages": ", ".join(f"{name} {version}" for name, version in environment.packages.items()),
         "load": f"{environment.before.load1} before, {environment.after.load1} after",
     }
+    facts |= {"course": course for course in [_course(run)] if course}
     for name, value in facts.items():
         click.echo(textwrap.fill(f"{name:<9}{value}", _WIDTH, subsequent_indent=" " * 9))
