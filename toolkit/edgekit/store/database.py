@@ -1,8 +1,9 @@
 """The store on a database: opening, reading, and writing that loses nothing beside other writers."""
 
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -211,8 +212,8 @@ def _vacuum(engine: sa.Engine) -> None:
 
     It wants the file for itself and room for a copy; where it gets neither, the next runs use the space.
     """
-    with suppress(sa.exc.OperationalError), engine.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
+    with closing(engine.raw_connection()) as connection, suppress(sqlite3.OperationalError):
+        connection.cursor().execute("VACUUM")  # never inside of a transaction
 
 
 def _insert(connection: sa.Connection, runs: Sequence[Run]) -> None:

@@ -4,7 +4,10 @@ JSON lines hold a run a line, with every sample (https://jsonlines.org). The tab
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, repeat
 from pathlib import Path
 from typing import IO, Any, Final, Literal, TypeAlias
 
@@ -24,6 +27,15 @@ COLUMNS: Final = (
 
 BATCH: Final = 1000
 """Runs that are written in one transaction: more keep other writers waiting, fewer wait for the disk."""
+
+ROW_GROUP: Final = 1 << 17
+"""Least samples of a row group: Parquet's readers skip and compress by the group, so that a small one is all overhead.
+
+https://parquet.apache.org/docs/file-format/configurations/
+"""
+
+_LARGEST_NS: Final = 2**63 - 1
+"""What a stored sample has room for: 292 years."""
 
 
 def export_json(runs: Iterable[Run], stream: IO[bytes]) -> int:
@@ -53,7 +65,7 @@ def export_csv(runs: Iterable[Run], stream: IO[bytes]) -> int:
 
 
 def export_parquet(runs: Iterable[Run], stream: IO[bytes]) -> int:
-    """Write a row group for each run; gives their number.
+    """Write a row a sample, in row groups of whole runs; gives the number of runs.
 
     Raises:
         UsageError: PyArrow is missing.
@@ -67,9 +79,10 @@ def export_parquet(runs: Iterable[Run], stream: IO[bytes]) -> int:
     schema = pa.schema([(name, numbers.get(name, pa.string())) for name in COLUMNS])
     count = 0
     with parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
-        for run in runs:
-            writer.write_table(pa.table(_columns(run), schema=schema))
-            count += 1
+        for group in _row_groups(runs):
+            tables = [_run_table(run, schema) for run in group]
+            writer.write_table(pa.concat_tables(tables), row_group_size=sum(map(len, tables)))
+            count += len(group)
     return count
 
 
@@ -87,14 +100,43 @@ def _facts(run: Run) -> tuple[str, ...]:
     return (*facts, run.environment.kind)
 
 
-def _columns(run: Run) -> dict[str, Sequence[Any]]:
-    samples = [
-        (process, place, value)
-        for process, item in enumerate(run.repetitions)
-        for place, value in enumerate(item.samples_ns)
-    ]
-    rows = [[value] * len(samples) for value in _facts(run)] + [list(column) for column in zip(*samples, strict=True)]
-    return dict(zip(COLUMNS, rows, strict=True))
+def _row_groups(runs: Iterable[Run]) -> Iterator[list[Run]]:
+    group: list[Run] = []
+    rows = 0
+    for run in runs:
+        group.append(run)
+        rows += sum(len(item.samples_ns) for item in run.repetitions)
+        if rows >= ROW_GROUP:
+            yield group
+            group, rows = [], 0
+    if group:
+        yield group
+
+
+def _run_table(run: Run, schema: Any) -> Any:
+    """A run's rows as an Arrow table."""
+    import pyarrow as pa
+
+    processes = [item.samples_ns for item in run.repetitions]
+    latencies = pa.array(list(chain.from_iterable(processes)), pa.int64())
+    facts = [pa.repeat(pa.scalar(value, pa.string()), len(latencies)) for value in _facts(run)]
+    numbers = chain.from_iterable(repeat(number, len(samples)) for number, samples in enumerate(processes))
+    places = chain.from_iterable(range(len(samples)) for samples in processes)
+    counted = [pa.array(list(column), pa.int32()) for column in (numbers, places)]
+    return pa.table([*facts, *counted, latencies], schema=schema)
+
+
+def import_stream(stream: IO[bytes], store: Store) -> Added:
+    """Keep the runs of JSON lines that can be read only once, such as a pipe's; as `import_json`.
+
+    Raises:
+        UsageError: As `import_json`.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgekit-import-") as folder:
+        path = Path(folder, "standard input")  # what messages call it
+        with path.open("wb") as copy:
+            shutil.copyfileobj(stream, copy)
+        return import_json(path, store)
 
 
 def import_json(path: Path, store: Store) -> Added:
@@ -135,4 +177,6 @@ def _line(path: Path, number: int, line: bytes) -> Run:
         raise UsageError(f"{path}, line {number}: {error.cause}", hint=error.hint) from None
     if not run.id or not run.repetitions or not all(item.samples_ns for item in run.repetitions):
         raise UsageError(f"{path}, line {number}: the run has no id or no samples.")
+    if not all(0 <= min(item.samples_ns) <= max(item.samples_ns) <= _LARGEST_NS for item in run.repetitions):
+        raise UsageError(f"{path}, line {number}: the run has a sample that is no latency in nanoseconds.")
     return run

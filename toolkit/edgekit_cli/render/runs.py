@@ -226,6 +226,7 @@ def print_run(run: Run) -> None:
         "packages": ", ".join(f"{name} {version}" for name, version in environment.packages.items()),
         "load": f"{environment.before.load1} before, {environment.after.load1} after",
     }
-    facts |= {"course": course for course in [_course(run)] if course}
+    if course := _course(run):
+        facts["course"] = course
     for name, value in facts.items():
         click.echo(textwrap.fill(f"{name:<9}{value}", _WIDTH, subsequent_indent=" " * 9))
