@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from edgekit.api import convert as convert
     from edgekit.artifact import Artifact as Artifact
     from edgekit.artifact import load_artifact as load_artifact
+    from edgekit.comparison import compare as compare
     from edgekit.errors import EdgekitError as EdgekitError
+    from edgekit.html_report import write_report as write_report
     from edgekit.measure import benchmark as benchmark
+    from edgekit.measure import benchmark_pair as benchmark_pair
     from edgekit.run import Run as Run
     from edgekit.run import Schedule as Schedule
+    from edgekit.store import open_store as open_store
     from edgekit.verification import verify as verify
 
 _HOMES: Final = {
@@ -25,9 +29,13 @@ _HOMES: Final = {
     "Run": "edgekit.run",
     "Schedule": "edgekit.run",
     "benchmark": "edgekit.measure",
+    "benchmark_pair": "edgekit.measure",
+    "compare": "edgekit.comparison",
     "convert": "edgekit.api",
     "load_artifact": "edgekit.artifact",
+    "open_store": "edgekit.store",
     "verify": "edgekit.verification",
+    "write_report": "edgekit.html_report",
 }
 """Public names, and the modules that hold them."""
 

@@ -63,6 +63,7 @@ _FACTS: Final[Sequence[_Fact]] = (
     _Fact("runtime", lambda run: run.runtime, "possible", "another version has other kernels"),
     _Fact("harness", lambda run: run.harness, "possible", "another version may measure otherwise"),
     _Fact("warm-up", lambda run: run.schedule.warmup_s, "possible", "less of it leaves clocks low"),
+    _Fact("affinity", lambda run: run.environment.affinity, "possible", "other cores may be of another kind"),
     _Fact("cores", lambda run: run.environment.cores, "possible", "threads may share a core"),
     _Fact("libc", lambda run: run.environment.libc, "unlikely", "memory functions differ a little"),
     _Fact("system", lambda run: run.environment.system, "unlikely", "the kernel schedules otherwise"),

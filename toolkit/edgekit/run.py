@@ -165,6 +165,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         cpu: The CPU model.
         cpu_features: The kernel's feature flags.
         cores: Cores that the process may use.
+        affinity: Which ones, by number; empty in runs of older harnesses.
         memory_bytes: Physical memory.
         kind: `physical`, `emulated` (QEMU) or `virtual` (a hypervisor or container shares the host's CPU).
         packages: Versions of the runtime and of NumPy.
@@ -185,6 +186,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str]
     before: CpuState
     after: CpuState
+    affinity: tuple[int, ...] = ()
 
 
 class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):

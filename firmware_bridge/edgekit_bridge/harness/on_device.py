@@ -906,12 +906,12 @@ def memory_bytes(root: str = "/") -> int:
     return 0
 
 
-def cores() -> int:
-    """Cores that this process may use."""
+def affinity() -> List[int]:
+    """The cores that this process may use, by number."""
     try:
-        return len(os.sched_getaffinity(0))
+        return sorted(os.sched_getaffinity(0))
     except (AttributeError, OSError):
-        return os.cpu_count() or 1
+        return list(range(os.cpu_count() or 1))
 
 
 def throttled(root: str = "/") -> Optional[str]:
@@ -961,7 +961,8 @@ def describe_machine(root: str = "/") -> Dict[str, Any]:
         "board": board(root),
         "cpu": cpu_model(root),
         "cpu_features": features[0].split() if features else [],
-        "cores": cores(),
+        "cores": len(affinity()),
+        "affinity": affinity(),
         "memory_bytes": memory_bytes(root),
         "kind": machine_kind(root, os.environ.get("EDGEKIT_EMULATED")),
     }

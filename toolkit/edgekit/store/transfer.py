@@ -133,25 +133,31 @@ def import_stream(stream: IO[bytes], store: Store) -> Added:
         UsageError: As `import_json`.
     """
     with tempfile.TemporaryDirectory(prefix="edgekit-import-") as folder:
-        path = Path(folder, "standard input")  # what messages call it
+        path = Path(folder, "runs.jsonl")
         with path.open("wb") as copy:
             shutil.copyfileobj(stream, copy)
-        return import_json(path, store)
+        return import_json(path, store, name="standard input")
 
 
-def import_json(path: Path, store: Store) -> Added:
+def import_json(path: Path, store: Store, *, name: str | None = None) -> Added:
     """Keep the runs of a file of JSON lines; those that the store has are passed over.
 
     The whole file is read before anything is kept, so that a damaged one changes nothing.
 
+    Args:
+        path: The file.
+        store: Where to keep them.
+        name: What messages call the file; its path when None.
+
     Raises:
         UsageError: A line is no run, or of a newer edgekit; or the store has another run of its id.
     """
-    for _ in _read(path):
+    shown = name or str(path)
+    for _ in _read(path, shown):
         pass
     new = known = 0
     batch: list[Run] = []
-    for run in _read(path):
+    for run in _read(path, shown):
         batch.append(run)
         if len(batch) == BATCH:
             added = store.add(batch)
@@ -160,23 +166,23 @@ def import_json(path: Path, store: Store) -> Added:
     return Added(new=new + added.new, known=known + added.known)
 
 
-def _read(path: Path) -> Iterator[Run]:
+def _read(path: Path, shown: str) -> Iterator[Run]:
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
                 if line.strip():
-                    yield _line(path, number, line)
+                    yield _line(f"{shown}, line {number}", line)
     except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror or error}.") from None
+        raise UsageError(f"Cannot read {shown}: {error.strerror or error}.") from None
 
 
-def _line(path: Path, number: int, line: bytes) -> Run:
+def _line(place: str, line: bytes) -> Run:
     try:
         run = decode_run(line)
     except UsageError as error:
-        raise UsageError(f"{path}, line {number}: {error.cause}", hint=error.hint) from None
+        raise UsageError(f"{place}: {error.cause}", hint=error.hint) from None
     if not run.id or not run.repetitions or not all(item.samples_ns for item in run.repetitions):
-        raise UsageError(f"{path}, line {number}: the run has no id or no samples.")
+        raise UsageError(f"{place}: the run has no id or no samples.")
     if not all(0 <= min(item.samples_ns) <= max(item.samples_ns) <= _LARGEST_NS for item in run.repetitions):
-        raise UsageError(f"{path}, line {number}: the run has a sample that is no latency in nanoseconds.")
+        raise UsageError(f"{place}: the run has a sample that is no latency in nanoseconds.")
     return run

@@ -1,17 +1,24 @@
 """`edgekit runs export|import|prune|log`: runs as files, elsewhere, and no more."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 
 import click
 
 from edgekit_cli.options import JSON, SINCE, STORE
 
 if TYPE_CHECKING:
+    from edgekit.protocols import RunSummary
     from edgekit.store.transfer import Kind
+
+_DATE: Final = len("2026-01-31")
+"""How much of an ISO 8601 time is its date."""
+
+_SHOWN: Final = 10
+"""Runs that are named before they are forgotten; the rest are counted."""
 
 
 @click.command(short_help="Write runs to a file for other tools.")
@@ -29,12 +36,13 @@ def export(*, run_ids: tuple[str, ...], kind: str, output: str, store_url: str |
     """
     from edgekit.store import open_store
     from edgekit.store.transfer import EXPORTS
+    from edgekit_cli.progress import terminal_progress
 
     store = open_store(store_url)
     runs = (store.load(run_id) for run_id in run_ids) if run_ids else store.every()
-    with _target(output) as stream:
+    with terminal_progress().step("Export runs"), _target(output) as stream:
         count = EXPORTS[cast("Kind", kind)](runs, stream)
-    click.echo(f"{output}: {count} run{'' if count == 1 else 's'}", err=True)
+    click.echo(f"{output}: {_runs(count)}", err=True)
 
 
 @contextmanager
@@ -50,21 +58,25 @@ def _target(output: str) -> Iterator[IO[bytes]]:
 
 
 @click.command("import", short_help="Take runs over from a file.")
-@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @STORE
 @JSON
 def import_runs(*, path: Path, store_url: str | None, as_json: bool) -> None:
-    """Keep the runs of a file that `runs export` wrote; those that are there already are passed over.
+    """Keep the runs of FILE (- for standard input) that `runs export` wrote; those that are there are passed over.
 
     \b
     Example:
       edgekit runs import runs.jsonl --store postgresql://me@server/edgekit
+      ssh lab edgekit runs export -o - | edgekit runs import -
     """
     from edgekit.store import open_store
-    from edgekit.store.transfer import import_json
+    from edgekit.store.transfer import import_json, import_stream
+    from edgekit_cli.progress import terminal_progress
     from edgekit_cli.render.json import print_json
 
-    added = import_json(path, open_store(store_url))
+    store = open_store(store_url)
+    with terminal_progress().step("Import runs"):
+        added = import_stream(sys.stdin.buffer, store) if str(path) == "-" else import_json(path, store)
     if as_json:
         print_json(added)
     else:
@@ -91,17 +103,39 @@ def prune(*, before: str, keep: int, yes: bool, store_url: str | None, as_json: 
 
     store = open_store(store_url)
     kept = {run.id for run in store.runs(RunQuery(limit=keep))} if keep else set()
-    old = [run.id for run in store.runs(RunQuery(before=before, limit=None)) if run.id not in kept]
+    old = [run for run in store.runs(RunQuery(before=before, limit=None)) if run.id not in kept]
     if old and not yes:
         if as_json or not sys.stdin.isatty():
-            raise UsageError(f"{len(old)} runs would be forgotten.", hint="Say so with --yes.")
-        click.confirm(f"Forget {len(old)} runs taken before {before}?", abort=True)
+            raise UsageError(f"{_runs(len(old))} would be forgotten{_span(old)}.", hint="Say so with --yes.")
+        _print_some(old)
+        click.confirm(f"Forget {_runs(len(old))}{_span(old)}, with all samples?", abort=True)
     if old:
-        store.delete(old)
+        store.delete([run.id for run in old])
     if as_json:
-        print_json({"forgotten": old})
+        print_json({"forgotten": [run.id for run in old]})
     else:
-        click.echo(f"{len(old)} run{'' if len(old) == 1 else 's'} forgotten.")
+        click.echo(f"{_runs(len(old))} forgotten{_span(old)}.")
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'' if count == 1 else 's'}"
+
+
+def _span(runs: "Sequence[RunSummary]") -> str:
+    """When they were taken, of runs that are sorted newest first; empty when there are none."""
+    if not runs:
+        return ""
+    first, last = runs[-1].created[:_DATE], runs[0].created[:_DATE]
+    return f" of {first}" if first == last else f" of {first} to {last}"
+
+
+def _print_some(runs: "Sequence[RunSummary]") -> None:
+    """The newest of what will go: the ones that somebody may still want."""
+    from edgekit_cli.render.runs import print_summaries
+
+    print_summaries(runs[:_SHOWN])
+    if len(runs) > _SHOWN:
+        click.echo(f"and {len(runs) - _SHOWN:,} older")
 
 
 @click.command(short_help="Log runs to an MLflow tracking server.")
