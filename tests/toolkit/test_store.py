@@ -2,14 +2,21 @@
 
 import multiprocessing
 import os
+import random
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from edgekit.errors import UsageError
 from edgekit.protocols import RunQuery
-from edgekit.store import STORE_VERSION, open_store
+from edgekit.store import STORE_VERSION, database, open_store
 from fakes import make_run
 
 
@@ -109,3 +116,76 @@ def test_many_processes_record_into_one_new_store(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         pool.starmap(_record, [(place, number) for number in range(12)])
     assert len(open_store(place).runs()) == 12
+
+
+def test_a_deleted_run_s_space_is_given_back(tmp_path: Path) -> None:
+    """The file shrinks."""
+    place = tmp_path / "runs.sqlite"
+    store = open_store(str(place))
+    noise = random.Random(1)  # noqa: S311 - samples that do not compress
+    for name in ("a", "b"):
+        store.record(make_run([noise.getrandbits(62) for _ in range(20_000)], id=name))
+    before = place.stat().st_size
+    store.delete(["a"])
+    assert place.stat().st_size < 0.7 * before
+
+
+def test_a_writer_beside_it_does_not_undo_a_deletion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file cannot shrink then, which is no failure: the next runs use the space."""
+    monkeypatch.setattr(database, "_BUSY_S", 0.1)
+    store = open_store(str(tmp_path / "runs.sqlite"))
+    store.record(make_run())
+    vacuum = database._vacuum
+
+    def beside_a_writer(engine: sa.Engine) -> None:
+        with closing(sqlite3.connect(tmp_path / "runs.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            vacuum(engine)
+
+    monkeypatch.setattr(database, "_vacuum", beside_a_writer)
+    store.delete([make_run().id])
+    assert store.runs() == []
+
+
+def test_readers_do_not_wait_for_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write-ahead log shows them what was there before."""
+    monkeypatch.setattr(database, "_BUSY_S", 0.1)
+    store = open_store(str(tmp_path / "runs.sqlite"))
+    store.record(make_run())
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        assert len(open_store(str(tmp_path / "runs.sqlite")).runs()) == 1
+        with pytest.raises(UsageError, match="database is locked"):
+            store.record(make_run(id="other"))
+
+
+class _WithoutSharedMemory(sqlite3.Connection):
+    """SQLite on a file system that has no write-ahead log."""
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if "WAL" in sql:
+            raise sqlite3.OperationalError("locking protocol")
+        return super().execute(sql, *values)
+
+
+def test_a_file_system_without_a_write_ahead_log_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems have none; SQLite's own journal serves, in silence."""
+    connect = sqlite3.dbapi2.connect
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", partial(connect, factory=_WithoutSharedMemory))
+    store = open_store(str(tmp_path / "runs.sqlite"))
+    store.record(make_run())
+    assert store.load(make_run().id) == make_run()
+    with closing(connect(tmp_path / "runs.sqlite")) as plain:
+        assert plain.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_a_new_store_and_a_present_one_open_without_alembic(tmp_path: Path) -> None:
+    """Importing it takes longer than most commands do."""
+    program = (
+        "import sys; from edgekit.store import open_store; "
+        "open_store(sys.argv[1]); open_store(sys.argv[1]); print('alembic' in sys.modules)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "runs.sqlite")], check=True, capture_output=True, text=True
+    )
+    assert told.stdout == "False\n"

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.operations import Operations
 
 from edgekit.errors import UsageError
 from edgekit.protocols import Added, RunQuery
 from edgekit.run import Run, Schedule
-from edgekit.store import STORE_VERSION, open_store
+from edgekit.store import STORE_VERSION, open_store, tables
 from fakes import make_run
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -24,7 +25,7 @@ FIRST_SCHEMA = (
         "CREATE TABLE edgekit_runs (id VARCHAR(64) NOT NULL PRIMARY KEY, created VARCHAR(32) NOT NULL, "
         "artifact VARCHAR NOT NULL, artifact_id VARCHAR(64) NOT NULL, format VARCHAR(32) NOT NULL, "
         "precision VARCHAR(32) NOT NULL, device VARCHAR NOT NULL, target VARCHAR NOT NULL, kind VARCHAR(16) NOT NULL, "
-        "median_ns DOUBLE PRECISION NOT NULL, samples INTEGER NOT NULL, run {blob} NOT NULL)"
+        "median_ns {double} NOT NULL, samples INTEGER NOT NULL, run {blob} NOT NULL)"
     ),
     (
         "CREATE TABLE edgekit_samples (run_id VARCHAR(64) NOT NULL REFERENCES edgekit_runs (id), "
@@ -33,6 +34,12 @@ FIRST_SCHEMA = (
     "INSERT INTO edgekit_store VALUES (1)",
 )
 """The first release's tables, as they were made then."""
+
+TYPES = {
+    "sqlite": {"blob": "BLOB", "double": "DOUBLE"},
+    "postgresql": {"blob": "BYTEA", "double": "DOUBLE PRECISION"},
+}
+"""What each database calls them."""
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
@@ -96,6 +103,14 @@ def test_what_is_there_is_passed_over_and_what_contradicts_it_refused(url: str) 
     assert store.add([]) == Added(new=0, known=0)
 
 
+def test_runs_that_contradict_each_other_are_refused(url: str) -> None:
+    """Of two in one batch with the same id neither is the right one."""
+    store = open_store(url)
+    with pytest.raises(UsageError, match="another run 20260101-run"):
+        store.add([made_on(2), made_on(1, samples_ns=[1]), made_on(1, samples_ns=[2])])
+    assert store.runs() == []
+
+
 def test_a_deleted_run_is_gone_with_its_samples(url: str) -> None:
     """And can be kept again."""
     store = open_store(url)
@@ -111,19 +126,10 @@ def test_a_deleted_run_is_gone_with_its_samples(url: str) -> None:
 def test_the_first_release_s_store_is_migrated(url: str) -> None:
     """Its runs stay as they were, and are told as what was all there was then: single-stream."""
     run = made_on(1)
-    newer = open_store(url)
-    newer.record(run)
     engine = _engine(url)
-    with engine.begin() as connection:
-        row = dict(connection.execute(sa.text("SELECT * FROM edgekit_runs")).mappings().one())
-        samples = [dict(item) for item in connection.execute(sa.text("SELECT * FROM edgekit_samples")).mappings()]
-        for table in ("edgekit_samples", "edgekit_runs", "edgekit_store"):
-            connection.execute(sa.text(f"DROP TABLE {table}"))
-        for statement in FIRST_SCHEMA:
-            connection.execute(sa.text(statement.format(blob="BYTEA" if engine.name == "postgresql" else "BLOB")))
-        old = {name: value for name, value in row.items() if name not in {"mode", "pair"}}
-        _insert(connection, "edgekit_runs", [old])
-        _insert(connection, "edgekit_samples", samples)
+    open_store(url)
+    made = _shape(engine)
+    _first_release(url, run)
     with SPAWN.Pool(2) as pool:
         pool.map(_open, [url, url])
     store = open_store(url)
@@ -131,10 +137,51 @@ def test_the_first_release_s_store_is_migrated(url: str) -> None:
     (told,) = store.runs()
     assert (told.mode, told.pair) == ("single-stream", "")
     store.record(made_on(2))
-    assert {item["name"] for item in sa.inspect(engine).get_indexes("edgekit_runs")} >= {
-        "ix_edgekit_runs_created",
-        "ix_edgekit_runs_artifact",
-    }
+    assert _shape(engine) == made
+
+
+def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store stays one of the first release, and the next try migrates it."""
+    _first_release(url, made_on(1))
+    before = _shape(_engine(url))
+
+    def breaks(operations: Operations) -> None:
+        tables._to_2(operations)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "_MIGRATIONS", {2: breaks})
+        with pytest.raises(KeyboardInterrupt):
+            open_store(url)
+    assert _shape(_engine(url)) == before
+    assert open_store(url).load(made_on(1).id) == made_on(1)
+
+
+def _shape(engine: sa.Engine) -> dict[str, object]:
+    """Every table's columns and indexes."""
+    inspector = sa.inspect(engine)
+    shape: dict[str, object] = {}
+    for table in inspector.get_table_names():
+        columns = {(item["name"], str(item["type"]), item["nullable"]) for item in inspector.get_columns(table)}
+        indexes = {(item["name"], tuple(item["column_names"])) for item in inspector.get_indexes(table)}
+        shape[table] = (columns, indexes)
+    return shape
+
+
+def _first_release(url: str, run: Run) -> None:
+    """Make the database one that the first release wrote, with this run."""
+    open_store(url).record(run)
+    engine = _engine(url)
+    with engine.begin() as connection:
+        row = dict(connection.execute(sa.text("SELECT * FROM edgekit_runs")).mappings().one())
+        samples = [dict(item) for item in connection.execute(sa.text("SELECT * FROM edgekit_samples")).mappings()]
+        for table in ("edgekit_samples", "edgekit_runs", "edgekit_store"):
+            connection.execute(sa.text(f"DROP TABLE {table}"))
+        for statement in FIRST_SCHEMA:
+            connection.execute(sa.text(statement.format(**TYPES[engine.name])))
+        old = {name: value for name, value in row.items() if name not in {"mode", "pair"}}
+        _insert(connection, "edgekit_runs", [old])
+        _insert(connection, "edgekit_samples", samples)
 
 
 def _insert(connection: sa.Connection, table: str, rows: Sequence[dict[str, object]]) -> None:

@@ -1,6 +1,10 @@
 """Runs on an MLflow tracking server: parameters, metrics and the run itself (https://mlflow.org/docs/latest/tracking)."""
 
+import math
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +20,9 @@ _QUIET: Final = {
 }
 """MLflow sends usage data, retries for minutes and prints to standard output, unless these say otherwise."""
 
+_PASSWORD: Final = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+"""The user and password of a URL (RFC 3986, 3.2.1), wherever a message shows them."""
+
 
 def log_run(item: Figures, *, uri: str, experiment: str) -> str:
     """Log a run; gives MLflow's id of it.
@@ -26,8 +33,10 @@ def log_run(item: Figures, *, uri: str, experiment: str) -> str:
         experiment: The experiment's name; made where there is none.
 
     Raises:
-        UsageError: mlflow-skinny is missing, or the server refuses or cannot be reached.
+        UsageError: mlflow-skinny is missing, no server is named, or it refuses or cannot be reached.
     """
+    if not uri.strip():  # MLflow would make a database in the current folder
+        raise UsageError("No tracking server is named.", hint="Write its URL, such as http://127.0.0.1:5000.")
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -41,17 +50,29 @@ def log_run(item: Figures, *, uri: str, experiment: str) -> str:
         found = client.get_experiment_by_name(experiment)
         where = found.experiment_id if found else client.create_experiment(experiment)
         run = client.create_run(where, run_name=item.run.artifact.name, tags={"edgekit.run": item.run.id})
-        client.log_batch(
-            run.info.run_id,
-            params=[Param(key, str(value)) for key, value in _parameters(item).items()],
-            metrics=[Metric(key, value, run.info.start_time, 0) for key, value in _metrics(item).items()],
-        )
-        client.log_dict(run.info.run_id, msgspec.to_builtins(item.run), "run.json")
-        client.set_terminated(run.info.run_id)
+        parameters = [Param(key, str(value)) for key, value in _parameters(item).items()]
+        metrics = [Metric(key, value, run.info.start_time, 0) for key, value in _metrics(item).items()]
+        with _ended(client, run.info.run_id):
+            client.log_batch(run.info.run_id, params=parameters, metrics=metrics)
+            client.log_dict(run.info.run_id, msgspec.to_builtins(item.run), "run.json")
     except MlflowException as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{uri} did not take the run: {reason}", hint="Is the tracking server there?") from None
+        reason = _PASSWORD.sub("***", f"{uri} did not take the run: {str(error).splitlines()[0]}")
+        raise UsageError(reason, hint="Is the tracking server there?") from None
     return str(run.info.run_id)
+
+
+@contextmanager
+def _ended(client: Any, run_id: str) -> Iterator[None]:
+    """End a run of MLflow's: one that was logged by half is marked as failed there, not left running."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except BaseException:
+        with suppress(MlflowException):  # the server may be gone; what went wrong first is what counts
+            client.set_terminated(run_id, status="FAILED")
+        raise
+    client.set_terminated(run_id)
 
 
 def _parameters(item: Figures) -> dict[str, Any]:
@@ -88,4 +109,14 @@ def _metrics(item: Figures) -> dict[str, float]:
     }
     metrics = {name: value / 1e6 for name, value in nanoseconds.items() if value is not None}
     metrics |= {"peak_memory_mb": item.peak_rss_bytes / 1e6, "model_mb": artifact.model_bytes / 1e6}
-    return metrics if artifact.accuracy is None else metrics | {"accuracy": artifact.accuracy}
+    golden = item.run.golden
+    sqnr_db = _sqnr_db(golden.relative_rms if golden else artifact.relative_rms)
+    known = {"accuracy": artifact.accuracy, "sqnr_db": sqnr_db}
+    return metrics | {name: value for name, value in known.items() if value is not None}
+
+
+def _sqnr_db(relative_rms: float | None) -> float | None:
+    """The output's signal over its error; None where it is unknown or endless, which no server takes."""
+    if relative_rms is None or not 0 < relative_rms < math.inf:
+        return None
+    return -20 * math.log10(relative_rms)

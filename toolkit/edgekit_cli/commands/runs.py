@@ -55,6 +55,8 @@ def list_runs(
     found = open_store(store_url).runs(query)
     if as_json:
         print_json({"runs": found})
+    elif not found and query != RunQuery(limit=limit):
+        click.echo("No stored run is like that.")
     else:
         print_summaries(found)
 

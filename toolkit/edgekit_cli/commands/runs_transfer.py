@@ -106,27 +106,27 @@ def prune(*, before: str, keep: int, yes: bool, store_url: str | None, as_json: 
     old = [run for run in store.runs(RunQuery(before=before, limit=None)) if run.id not in kept]
     if old and not yes:
         if as_json or not sys.stdin.isatty():
-            raise UsageError(f"{_runs(len(old))} would be forgotten{_span(old)}.", hint="Say so with --yes.")
+            raise UsageError(f"{_told(old)} would be forgotten.", hint="Say so with --yes.")
         _print_some(old)
-        click.confirm(f"Forget {_runs(len(old))}{_span(old)}, with all samples?", abort=True)
+        click.confirm(f"Forget {_told(old)}, with all samples?", abort=True)
     if old:
         store.delete([run.id for run in old])
     if as_json:
         print_json({"forgotten": [run.id for run in old]})
     else:
-        click.echo(f"{_runs(len(old))} forgotten{_span(old)}.")
+        click.echo(f"{_told(old)} forgotten.")
 
 
 def _runs(count: int) -> str:
     return f"{count:,} run{'' if count == 1 else 's'}"
 
 
-def _span(runs: "Sequence[RunSummary]") -> str:
-    """When they were taken, of runs that are sorted newest first; empty when there are none."""
+def _told(runs: "Sequence[RunSummary]") -> str:
+    """How many they are and when they were taken; they are sorted newest first."""
     if not runs:
-        return ""
+        return _runs(0)
     first, last = runs[-1].created[:_DATE], runs[0].created[:_DATE]
-    return f" of {first}" if first == last else f" of {first} to {last}"
+    return f"{_runs(len(runs))} of {first}" + ("" if first == last else f" to {last}")
 
 
 def _print_some(runs: "Sequence[RunSummary]") -> None:
