@@ -13,19 +13,24 @@ from edgekit.errors import DeviceError
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Link, Transport
 
-DEVICES = {"local": "local:"}
-"""A device for each transport; one that is not here has no peer in these tests."""
+PEERS = {"ssh": "ssh_device"}
+"""The fixture that gives a device's URL, for each transport that needs a peer."""
 
 SILENT = SilentProgress()
 
 
-@pytest.fixture(params=catalog.transports(), ids=lambda transport: str(transport.scheme))
+@pytest.fixture(
+    params=[
+        pytest.param(item, id=item.scheme, marks=[pytest.mark.peer] if item.scheme in PEERS else [])
+        for item in catalog.transports()
+    ]
+)
 def link(request: pytest.FixtureRequest) -> Iterator[Link]:
     """An open link of each transport."""
     transport: Transport = request.param
-    if transport.scheme not in DEVICES:
-        pytest.skip(f"no device to reach by {transport.scheme}:")
-    with transport.open(parse_device(DEVICES[transport.scheme]), timeout_s=10) as opened:
+    peer = PEERS.get(transport.scheme)
+    url = str(request.getfixturevalue(peer)) if peer else f"{transport.scheme}:"
+    with transport.open(parse_device(url), timeout_s=10) as opened:
         yield opened
 
 

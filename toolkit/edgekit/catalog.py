@@ -29,7 +29,7 @@ CONVERTERS: Final = (
     "edgekit_converters.formats.tflite_from_torch",
     "edgekit_converters.formats.tflite_from_tensorflow",
 )
-TRANSPORTS: Final = ("edgekit_bridge.transports.local",)
+TRANSPORTS: Final = ("edgekit_bridge.transports.local", "edgekit_bridge.transports.ssh")
 TARGETS: Final = "edgekit_targets.library"
 RUNTIMES: Final = "edgekit_bridge.harness.runtimes"
 HARNESS: Final = "edgekit_bridge.harness.process"

@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import IO, Final
 
@@ -20,14 +20,22 @@ _CHUNK_BYTES: Final = 1 << 16
 OnLine = Callable[[bytes], None]
 
 
-def run_program(argv: Sequence[str], *, stdin: bytes, timeout_s: float, on_line: OnLine | None) -> Completed:
+def run_program(
+    argv: Sequence[str],
+    *,
+    stdin: bytes | Iterable[bytes],
+    timeout_s: float,
+    on_line: OnLine | None,
+    hold_stdin: bool = False,
+) -> Completed:
     """Run a program in a session of its own; it and its children are gone when this returns or raises.
 
     Args:
         argv: The program and its arguments; no shell is involved.
-        stdin: What it reads.
+        stdin: What it reads, whole or in pieces that are asked for as it reads.
         timeout_s: The longest it may take.
         on_line: Given each line of standard output, without its end, as it comes.
+        hold_stdin: Keep its input open until it ends: it knows how much there is, and takes its end for ours.
 
     Raises:
         DeviceError: It could not be started, or ran past `timeout_s`.
@@ -35,7 +43,8 @@ def run_program(argv: Sequence[str], *, stdin: bytes, timeout_s: float, on_line:
     deadline = time.monotonic() + timeout_s
     process = _start(argv)
     try:
-        stdout, stderr = _pump(process, stdin, deadline, on_line)
+        pieces = iter([stdin] if isinstance(stdin, bytes) else stdin)
+        stdout, stderr = _pump(process, pieces, deadline, on_line, hold_stdin=hold_stdin)
         returncode = process.wait(max(0.0, deadline - time.monotonic()))
     except (TimeoutError, subprocess.TimeoutExpired):
         raise DeviceError(
@@ -69,7 +78,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _pump(
-    process: subprocess.Popen[bytes], stdin: bytes, deadline: float, on_line: OnLine | None
+    process: subprocess.Popen[bytes],
+    pieces: Iterator[bytes],
+    deadline: float,
+    on_line: OnLine | None,
+    *,
+    hold_stdin: bool,
 ) -> tuple[bytes, bytes]:
     """Feed and read the three pipes side by side, so that none of them can block another."""
     assert process.stdin is not None  # noqa: S101 - for the type checker: all three are pipes
@@ -77,7 +91,7 @@ def _pump(
     assert process.stderr is not None  # noqa: S101
     kept: dict[IO[bytes], bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     lines = _Lines(on_line)
-    unsent = memoryview(stdin)
+    unsent = memoryview(next(pieces, b""))
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdin, selectors.EVENT_WRITE)
         for stream in kept:
@@ -86,11 +100,14 @@ def _pump(
         while selector.get_map():
             for key, _ in _ready(selector, deadline):
                 if key.fileobj is process.stdin:
-                    unsent = _feed(process.stdin, unsent)
+                    unsent, heard = _feed(process.stdin, unsent)
+                    if heard and not unsent:
+                        unsent = memoryview(next(pieces, b""))
                     if not unsent:
                         selector.unregister(process.stdin)
-                        with suppress(BrokenPipeError):
-                            process.stdin.close()
+                        if not hold_stdin:
+                            with suppress(BrokenPipeError):
+                                process.stdin.close()
                     continue
                 chunk = os.read(key.fd, _CHUNK_BYTES)
                 if not chunk:
@@ -110,14 +127,14 @@ def _ready(selector: selectors.BaseSelector, deadline: float) -> list[tuple[sele
     return events
 
 
-def _feed(pipe: IO[bytes], unsent: memoryview) -> memoryview:
-    """Write what the pipe takes; nothing is left to send when its reader is gone."""
+def _feed(pipe: IO[bytes], unsent: memoryview) -> tuple[memoryview, bool]:
+    """Write what the pipe takes; what is left to send, and whether anybody still reads."""
     try:
-        return unsent[os.write(pipe.fileno(), unsent[:_CHUNK_BYTES]) :] if unsent else unsent
+        return unsent[os.write(pipe.fileno(), unsent[:_CHUNK_BYTES]) :] if unsent else unsent, True
     except BlockingIOError:
-        return unsent
+        return unsent, True
     except BrokenPipeError:
-        return unsent[:0]
+        return unsent[:0], False
 
 
 class _Lines:
