@@ -58,6 +58,16 @@ def test_a_change_within_the_band_is_noise_however_sure(low: float, value: float
     assert judge_ratio(Ratio(value=value, low=low, high=high, confidence=0.95, method=""), 0.02) == outcome
 
 
+def test_an_unsteady_run_must_change_by_more_than_it_does_by_itself() -> None:
+    """Of a shared machine, a run that is 15 % slower may be somebody else's doing; one of half as much again is not."""
+    busy = {"before": CpuState(load1=9.0)}
+    noise, real = (compared(factor, environment=busy) for factor in (1.15, 1.5))
+    assert (noise.outcome, noise.unsteady, state(noise, "median > +5%")) == ("cannot tell", True, "cannot tell")
+    assert (real.outcome, real.unsteady, state(real, "median > +5%")) == ("slower", False, "failed")
+    pair = (run_at(factor, processes=8, environment=busy, pair="p") for factor in (1.0, 1.15))
+    assert compare(*pair).outcome == "slower"
+
+
 def test_runs_of_a_pair_are_compared_process_by_process() -> None:
     """Processes that differ by a third hide 3 % from runs taken apart, and not from those that took turns."""
     sides = [run_at(factor, processes=8, spread=0.05) for factor in (1.0, 1.03)]

@@ -128,6 +128,7 @@ def _check_median(found: Comparison, condition: Condition) -> Check:
     bad, good = (found.median.low > limit, found.median.high <= limit)
     if not condition.above:
         bad, good = found.median.high < limit, found.median.low >= limit
+    bad = bad and not found.unsteady
     state: State = "failed" if bad else "passed" if good else "cannot tell"
     return Check(condition=condition.text, state=state, why=_median_words(found))
 

@@ -53,6 +53,7 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
         "median": found.median,
         "outcome": found.outcome,
         "band": found.band,
+        "unsteady": found.unsteady,
         "differences": found.differences,
         "forced": found.forced,
     }
@@ -124,11 +125,12 @@ def _sentence(found: Comparison) -> str:
         return "Cannot tell: too few processes. Measure with a larger --repeat, or both with --paired."
     change, low, high = (100 * (item - 1) for item in (found.median.value, found.median.low, found.median.high))
     interval = f"{change:+.1f}% (95 % interval {low:+.1f}% to {high:+.1f}%)"
+    unsteady = ", within what runs that are not steady do by themselves" if found.unsteady else ""
     words = {
         "slower": f"Slower: the median changed by {interval}.",
         "faster": f"Faster: the median changed by {interval}.",
         "same": f"The same within the noise band of ±{100 * found.band:.1f}%: {interval}.",
-        "cannot tell": f"Cannot tell: {interval}. Measure both in turns with `edgekit bench A B --paired`.",
+        "cannot tell": f"Cannot tell: {interval}{unsteady}. Measure both in turns with `edgekit bench A B --paired`.",
     }
     return words[found.outcome]
 
