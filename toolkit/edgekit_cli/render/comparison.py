@@ -97,7 +97,7 @@ def _rows(found: Comparison) -> Sequence[tuple[str, tuple[str, str]]]:
     sides = found.base, found.new
     rows = [
         ("", [_fitting(item.run.artifact.name) for item in sides]),
-        ("run", [item.run.id[:18] for item in sides]),
+        ("run", [_fitting(item.run.id) for item in sides]),
         ("median", [f"{milliseconds(item.summary.median_ns)} ms {precision(item.summary)}" for item in sides]),
         ("p90", [_bound(item.summary.p90_ns) for item in sides]),
         ("p99", [_bound(item.summary.p99_ns) for item in sides]),
