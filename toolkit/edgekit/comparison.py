@@ -75,9 +75,8 @@ def compare(base: Run, new: Run, *, band: float = DEFAULT_BAND, force: bool = Fa
             f"Run {new.id} cannot be compared with {base.id}: {'; '.join(against)}.",
             hint="Measure both on one device in one way, or compare all the same with --force.",
         )
-    sides = [[item.samples_ns for item in run.repetitions] for run in (base, new)]
     taken_in_turns = bool(base.pair) and base.pair == new.pair
-    found = (paired_ratio if taken_in_turns else ratio)(*sides)
+    found = (paired_ratio if taken_in_turns else ratio)(base.samples_ns, new.samples_ns)
     both = figures(base), figures(new)
     unsteady = not taken_in_turns and found is not None and _within_unsteadiness(found, both)
     return Comparison(

@@ -83,7 +83,7 @@ def benchmark_pair(
 ) -> tuple[Run, Run]:
     """Measure two artifacts in turns, in the same processes, and store both runs.
 
-    Whatever the machine does meanwhile meets both alike, so that `edgekit.compare.compare` of the two runs tells
+    Whatever the machine does meanwhile meets both alike, so that `edgekit.compare` of the two runs tells
     smaller differences than of runs that were taken apart. Memory and load times of such runs are of both together.
 
     Args:

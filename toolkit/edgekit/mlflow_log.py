@@ -109,14 +109,7 @@ def _metrics(item: Figures) -> dict[str, float]:
     }
     metrics = {name: value / 1e6 for name, value in nanoseconds.items() if value is not None}
     metrics |= {"peak_memory_mb": item.peak_rss_bytes / 1e6, "model_mb": artifact.model_bytes / 1e6}
-    golden = item.run.golden
-    sqnr_db = _sqnr_db(golden.relative_rms if golden else artifact.relative_rms)
-    known = {"accuracy": artifact.accuracy, "sqnr_db": sqnr_db}
-    return metrics | {name: value for name, value in known.items() if value is not None}
-
-
-def _sqnr_db(relative_rms: float | None) -> float | None:
-    """The output's signal over its error; None where it is unknown or endless, which no server takes."""
-    if relative_rms is None or not 0 < relative_rms < math.inf:
-        return None
-    return -20 * math.log10(relative_rms)
+    metrics |= {} if artifact.accuracy is None else {"accuracy": artifact.accuracy}
+    sqnr_db = item.sqnr_db
+    # No server takes what is endless.
+    return metrics if sqnr_db is None or math.isinf(sqnr_db) else metrics | {"sqnr_db": sqnr_db}

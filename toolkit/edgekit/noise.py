@@ -83,8 +83,8 @@ def calibrate_noise(
         benchmark_pair(artifact, artifact, device=device, target=target, schedule=PAIRED, store=store, progress=shown)
         for _ in range(max(1, rounds // 2))
     ]
-    apart = [ratio(_samples(one), _samples(other)) for one, other in combinations(runs, 2)]
-    paired = [paired_ratio(_samples(one), _samples(other)) for one, other in pairs]
+    apart = [ratio(one.samples_ns, other.samples_ns) for one, other in combinations(runs, 2)]
+    paired = [paired_ratio(one.samples_ns, other.samples_ns) for one, other in pairs]
     band = NoiseBand(
         noise_version=NOISE_VERSION,
         device=runs[0].device,
@@ -112,10 +112,6 @@ def load_noise(device: str) -> NoiseBand | None:
         return msgspec.json.decode(_place(device).read_bytes(), type=NoiseBand)
     except (OSError, msgspec.DecodeError):
         return None
-
-
-def _samples(run: Run) -> Sequence[Sequence[int]]:
-    return [item.samples_ns for item in run.repetitions]
 
 
 def _widest(values: Sequence[float]) -> float:

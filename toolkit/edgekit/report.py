@@ -48,6 +48,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         """Format and precision."""
         return f"{self.run.artifact.format} {self.run.artifact.precision}"
 
+    @property
+    def sqnr_db(self) -> float | None:
+        """Signal to quantization noise ratio on the device, else at conversion (see `decibels`)."""
+        golden = self.run.golden
+        return decibels(golden.relative_rms if golden else self.run.artifact.relative_rms)
+
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     """What to ship, and why.
@@ -71,7 +77,7 @@ def figures(run: Run) -> Figures:
     drop = None
     if artifact.accuracy is not None and artifact.source_accuracy is not None:
         drop = 100 * (artifact.source_accuracy - artifact.accuracy)
-    summary = summarize([item.samples_ns for item in repetitions])
+    summary = summarize(run.samples_ns)
     return Figures(
         run=run,
         summary=summary,
@@ -185,6 +191,13 @@ def _bounds(item: Figures) -> tuple[float, float]:
     """The median's interval, nanoseconds; without one it may be anything."""
     ci = item.summary.median_ci
     return (ci.low_ns, ci.high_ns) if ci else (0.0, math.inf)
+
+
+def decibels(relative_rms: float | None) -> float | None:
+    """The SQNR of a relative RMS error; infinite when there is none, None when it is not a number."""
+    if relative_rms is None or not math.isfinite(relative_rms):
+        return None
+    return math.inf if relative_rms == 0 else -20 * math.log10(relative_rms)
 
 
 def milliseconds(nanoseconds: float) -> str:

@@ -246,3 +246,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     pair: str = ""
     stopped: Stopped = "repeat"
     operators: tuple[OperatorTime, ...] = ()
+
+    @property
+    def samples_ns(self) -> tuple[tuple[int, ...], ...]:
+        """For each process its samples in order, nanoseconds."""
+        return tuple(item.samples_ns for item in self.repetitions)

@@ -1310,7 +1310,7 @@ def read_job(arguments: Sequence[str]) -> Dict[str, Any]:
         )
     if job.get("mode") not in MODES:
         raise HarnessError("job", "The job's mode is {!r}, not one of {}.".format(job.get("mode"), ", ".join(MODES)))
-    if job["mode"] not in ("probe", "pair") and job.get("format") not in MODELS:
+    if job["mode"] != "probe" and job.get("format") not in MODELS:
         raise HarnessError("job", "This harness runs {}, not {!r}.".format(" and ".join(MODELS), job.get("format")))
     return dict(job)
 

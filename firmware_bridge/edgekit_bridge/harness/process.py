@@ -125,7 +125,8 @@ class _ProcessHarness:
         job = _job(deployment, target, schedule)
         golden = _golden(session, deployment, job)
         slowest = _operators(session, job) if operators else ()
-        measured, stopped = _repeat(session, f"measure {deployment.artifact.manifest.name}", job, _Measured)
+        title = f"measure {deployment.artifact.manifest.name}"
+        measured, stopped = _repeat(session, title, job | {"mode": "measure"}, _Measured)
         run = _run(session, deployment, golden, measured, stopped=stopped)
         return msgspec.structs.replace(run, operators=slowest)
 
@@ -160,9 +161,9 @@ class _ProcessHarness:
         golden = [_golden(session, *item) for item in zip(deployments, jobs, strict=True)]
         sides = [job | {"slowed": share} for job, share in zip(jobs, slowed, strict=True)]
         names = " and ".join(item.artifact.manifest.name for item in deployments)
-        job = {"job_version": on_device.JOB_VERSION, "pair": sides, "schedule": jobs[0]["schedule"]}
-        measured, stopped = _repeat(session, f"measure {names} in turns", job | {"format": "pair"}, _MeasuredPair)
-        pair = _run_id()
+        job = jobs[0] | {"mode": "pair", "pair": sides}
+        measured, stopped = _repeat(session, f"measure {names} in turns", job, _MeasuredPair)
+        pair = _run_id(datetime.now(UTC))
         first, second = (
             _run(
                 session,
@@ -177,8 +178,7 @@ class _ProcessHarness:
         return first, second
 
 
-def _run_id() -> str:
-    now = datetime.now(UTC)
+def _run_id(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(4)}"
 
 
@@ -192,7 +192,7 @@ def _session(
     device: DeviceUrl,
     check_golden: bool,
 ) -> _Session:
-    log = cache_folder() / "logs" / f"harness-{_run_id()}.log"
+    log = cache_folder() / "logs" / f"harness-{_run_id(datetime.now(UTC))}.log"
     return _Session(
         exchange=Exchange(link=link, harness=str(deployment.harness), target=target, log=log),
         target=target,
@@ -212,11 +212,11 @@ def _run(
     stopped: Stopped,
     pair: str = "",
 ) -> Run:
-    run_id = _run_id()
+    now = datetime.now(UTC)
     return Run(
         run_version=RUN_VERSION,
-        id=run_id,
-        created=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        id=_run_id(now),
+        created=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         edgekit=__version__,
         harness=on_device.HARNESS_VERSION,
         device=str(session.device),
@@ -317,15 +317,14 @@ def _repeat(session: _Session, title: str, job: dict[str, Any], answer: type[M])
     """Fresh processes: `repeat` of them, and with a precision goal as many more as it takes or the budget allows."""
     schedule = session.schedule
     started = time.monotonic()
-    mode = "pair" if answer is _MeasuredPair else "measure"
     with session.progress.step(title, total=float(schedule.repeat)) as step:
-        found = [_ask(session, job | {"mode": mode}, answer, step.advance) for _ in range(schedule.repeat)]
+        found = [_ask(session, job, answer, step.advance) for _ in range(schedule.repeat)]
         while schedule.precision_goal is not None:
             if _reached(found, schedule.precision_goal):
                 return found, "goal"
             if time.monotonic() - started >= schedule.budget_s:
                 return found, "budget"
-            found.append(_ask(session, job | {"mode": mode}, answer))
+            found.append(_ask(session, job, answer))
     return found, "repeat"
 
 
@@ -341,7 +340,7 @@ def _reached(measured: Sequence[_Measured | _MeasuredPair], goal: float) -> bool
 
 def _ask(session: _Session, job: dict[str, Any], answer: type[T], advance: Callable[[float], None] = _unheard) -> T:
     schedule = session.schedule
-    sides = 2 if answer is _MeasuredPair else 1
+    sides = len(job.get("pair", [job]))
     samples_s = max((_INFERENCE_S + schedule.period_s) * schedule.min_samples, 2 * schedule.min_time_s)
     timeout_s = _START_S + sides * (on_device.WARMUP_LIMIT * schedule.warmup_s + samples_s)
     return session.exchange.ask(job, answer, timeout_s=timeout_s, advance=advance)

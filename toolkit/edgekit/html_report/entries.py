@@ -1,6 +1,5 @@
 """The runs of a report: grouped by device, numbered, and which of them no other beats."""
 
-import math
 from collections.abc import Callable, Hashable, Sequence
 from itertools import count, groupby
 from typing import Final
@@ -64,19 +63,6 @@ def group_of(item: Figures) -> tuple[str, str]:
     return item.run.device, item.run.environment.kind
 
 
-def sqnr_db(item: Figures) -> float | None:
-    """Signal to quantization noise ratio on the device, else at conversion; None when it is not a number."""
-    golden = item.run.golden
-    return decibels(golden.relative_rms if golden else item.run.artifact.relative_rms)
-
-
-def decibels(relative_rms: float | None) -> float | None:
-    """SQNR of a relative RMS error; infinite when there is none."""
-    if relative_rms is None or not math.isfinite(relative_rms):
-        return None
-    return math.inf if relative_rms == 0 else -20 * math.log10(relative_rms)
-
-
 def is_sound(item: Figures) -> bool:
     """Whether nothing speaks against its computing what its source does."""
     return item.run.golden is None or item.run.golden.passed
@@ -108,7 +94,7 @@ def _accuracy_percent(item: Figures) -> float | None:
 
 
 def _drawn_db(item: Figures) -> float | None:
-    value = sqnr_db(item)
+    value = item.sqnr_db
     return None if value is None else min(value, EXACT_DB)
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from edgekit.html_report.entries import Entry, decibels, is_sound, sqnr_db
-from edgekit.report import milliseconds
+from edgekit.html_report.entries import Entry, is_sound
+from edgekit.report import decibels, milliseconds
 from edgekit.stats import Interval
 
 NONE: Final = "\N{EN DASH}"
@@ -76,7 +76,7 @@ def _result(entry: Entry) -> ResultRow:
         load_ms=milliseconds(item.load_ns),
         first_ms=milliseconds(item.first_ns),
         memory_mb=f"{item.peak_rss_bytes / 1e6:,.0f}",
-        sqnr=_db(sqnr_db(item)),
+        sqnr=_db(item.sqnr_db),
         outliers=f"{summary.outliers:,} ({summary.outliers / summary.count:.1%})",
         samples=_samples(entry),
     )

@@ -185,8 +185,7 @@ class _DatabaseStore:
     def every(self, query: RunQuery | None = None) -> Iterator[Run]:
         """Runs with every sample, newest first, a few in memory at a time."""
         ids = [item.id for item in self.runs(query or RunQuery(limit=None))]
-        for place in range(0, len(ids), _READ_AT_ONCE):
-            some = ids[place : place + _READ_AT_ONCE]
+        for some in _slices(ids):
             with _typed_errors(self._engine), self._engine.connect() as connection:
                 found = _stored(connection, some)
             yield from (found[run_id] for run_id in some if run_id in found)
@@ -199,8 +198,7 @@ class _DatabaseStore:
         """
         with _typed_errors(self._engine):
             with _writing(self._engine) as connection:
-                for place in range(0, len(run_ids), _READ_AT_ONCE):
-                    some = run_ids[place : place + _READ_AT_ONCE]
+                for some in _slices(run_ids):
                     connection.execute(SAMPLES.delete().where(SAMPLES.c.run_id.in_(some)))
                     connection.execute(RUNS.delete().where(RUNS.c.id.in_(some)))
             if self._engine.dialect.name == "sqlite":  # PostgreSQL does it by itself
@@ -223,12 +221,17 @@ def _insert(connection: sa.Connection, runs: Sequence[Run]) -> None:
 
 
 def _stored(connection: sa.Connection, run_ids: Sequence[str]) -> dict[str, Run]:
-    """Those of these runs that are there, by id; a query has room for some thousand ids."""
+    """Those of these runs that are there, by id."""
     found: dict[str, Run] = {}
-    for place in range(0, len(run_ids), _READ_AT_ONCE):
-        some = run_ids[place : place + _READ_AT_ONCE]
+    for some in _slices(run_ids):
         found |= {run.id: run for run in _read(connection, sa.select(RUNS).where(RUNS.c.id.in_(some)))}
     return found
+
+
+def _slices(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """A few ids at a time: a query has room for some thousand, and memory for fewer runs."""
+    for place in range(0, len(run_ids), _READ_AT_ONCE):
+        yield run_ids[place : place + _READ_AT_ONCE]
 
 
 def _read(connection: sa.Connection, runs: "sa.Select[Any]") -> Sequence[Run]:

@@ -16,7 +16,7 @@ from edgekit.run import RUN_VERSION, Run
 def run_row(run: Run) -> dict[str, Any]:
     """The row of a run, without its samples."""
     bare = tuple(msgspec.structs.replace(item, samples_ns=()) for item in run.repetitions)
-    every = list(chain.from_iterable(item.samples_ns for item in run.repetitions))
+    every = list(chain.from_iterable(run.samples_ns))
     return {
         "id": run.id,
         "created": run.created,

@@ -117,7 +117,7 @@ def _run_table(run: Run, schema: Any) -> Any:
     """A run's rows as an Arrow table."""
     import pyarrow as pa
 
-    processes = [item.samples_ns for item in run.repetitions]
+    processes = run.samples_ns
     latencies = pa.array(list(chain.from_iterable(processes)), pa.int64())
     facts = [pa.repeat(pa.scalar(value, pa.string()), len(latencies)) for value in _facts(run)]
     numbers = chain.from_iterable(repeat(number, len(samples)) for number, samples in enumerate(processes))
@@ -181,7 +181,7 @@ def _line(place: str, line: bytes) -> Run:
         run = decode_run(line)
     except UsageError as error:
         raise UsageError(f"{place}: {error.cause}", hint=error.hint) from None
-    if not run.id or not run.repetitions or not all(item.samples_ns for item in run.repetitions):
+    if not run.id or not run.repetitions or not all(run.samples_ns):
         raise UsageError(f"{place}: the run has no id or no samples.")
     if not all(0 <= min(item.samples_ns) <= max(item.samples_ns) <= _LARGEST_NS for item in run.repetitions):
         raise UsageError(f"{place}: the run has a sample that is no latency in nanoseconds.")

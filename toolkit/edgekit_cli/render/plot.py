@@ -28,7 +28,7 @@ def print_plot(run: Run) -> None:
     Raises:
         UsageError: plotext is missing, or too old.
     """
-    samples = [item.samples_ns for item in run.repetitions]
+    samples = run.samples_ns
     stretches = over_time(samples, bins=_BINS)
     every, top = list(chain.from_iterable(samples)), top_ms(stretches)
     click.echo(_distribution(every, top))

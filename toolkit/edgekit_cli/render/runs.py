@@ -79,7 +79,7 @@ def _cells(item: Figures) -> list[str]:
         _NONE if summary.p90_ns is None else milliseconds(summary.p90_ns),
         f"{item.load_ns / 1e6:.1f}",
         f"{item.peak_rss_bytes / 1e6:.0f}",
-        "[red]failed" if failed else _sqnr(golden.relative_rms if golden else run.artifact.relative_rms),
+        "[red]failed" if failed else _sqnr(item.sqnr_db),
     ]
 
 
@@ -99,10 +99,10 @@ def _accuracy(item: Figures) -> str:
     return f"{100 * accuracy:.1f}{change}"
 
 
-def _sqnr(relative_rms: float | None) -> str:
-    if relative_rms is None or math.isnan(relative_rms):
+def _sqnr(decibels: float | None) -> str:
+    if decibels is None:
         return _NONE
-    return "equal" if relative_rms == 0 else f"{-20 * math.log10(relative_rms):.0f}"
+    return "equal" if math.isinf(decibels) else f"{decibels:.0f}"
 
 
 def print_method(items: Sequence[Figures]) -> None:
