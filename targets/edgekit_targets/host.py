@@ -77,6 +77,7 @@ def _runtimes(arch: Arch, features: tuple[str, ...]) -> tuple[RuntimeFact, ...]:
     return (
         RuntimeFact(format="tflite", package="ai-edge-litert"),
         RuntimeFact(format="torchscript", package="torch", engine=_engine(arch, features)),
+        RuntimeFact(format="onnx", package="onnxruntime"),
     )
 
 

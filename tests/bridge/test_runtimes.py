@@ -55,7 +55,7 @@ def test_light_import() -> None:
         "import sys\n"
         "from edgekit import catalog\n"
         "print(len(catalog.runtimes()), catalog.harness(), catalog.transports())\n"
-        "print({'numpy', 'torch', 'ai_edge_litert'} & set(sys.modules))"
+        "print({'numpy', 'torch', 'ai_edge_litert', 'onnxruntime'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"

@@ -34,7 +34,7 @@ def convert(
     Args:
         model: A live `torch.nn.Module` or Keras model, or what the command line calls SOURCE: a `.pt2`, TorchScript,
             `.keras` or `.h5` file, a SavedModel folder, or `file.py:factory`.
-        format: `tflite` or `torchscript`.
+        format: `tflite`, `torchscript` or `onnx`.
         precision: `fp32`, `fp16`, `dynamic-int8` or `int8`.
         example_inputs: For a live PyTorch module: a tensor, a sequence of tensors, or a mapping by argument name.
         calibration: For int8: a path, an array with the sample as first axis, a mapping of input names to such

@@ -6,7 +6,7 @@ import msgspec
 
 from edgekit.model import Representation
 
-Format: TypeAlias = Literal["tflite", "torchscript"]
+Format: TypeAlias = Literal["tflite", "torchscript", "onnx"]
 Precision: TypeAlias = Literal["fp32", "fp16", "dynamic-int8", "int8"]
 
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)

@@ -15,7 +15,8 @@ from edgekit.routes import Way, check_names, find_way
 from edgekit.target import TargetProfile
 
 _PACKAGES: Final = (
-    "ai-edge-litert", "ai-edge-quantizer", "keras", "litert-converter", "litert-torch", "numpy", "tensorflow", "torch",
+    "ai-edge-litert", "ai-edge-quantizer", "keras", "litert-converter", "litert-torch", "numpy", "onnx", "onnx-ir",
+    "onnxruntime", "onnxscript", "tensorflow", "torch",
 )  # fmt: skip
 """Every package that can change what a conversion gives."""
 

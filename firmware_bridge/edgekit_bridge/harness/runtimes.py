@@ -73,4 +73,7 @@ RUNTIMES: tuple[Runtime, ...] = (
         "TorchScript lite, torch",
         "torch",
     ),
+    _HostRuntime(
+        "ONNX Runtime", "onnx", (Requirement(module="onnxruntime", extra="onnx"),), "ONNX Runtime", "onnxruntime"
+    ),
 )

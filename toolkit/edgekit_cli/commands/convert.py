@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Convert a trained model into verified artifacts.")
 @click.argument("source")
-@click.option("--format", "-f", "formats", multiple=True, required=True, help="tflite or torchscript; repeatable.")
+@click.option(
+    "--format", "-f", "formats", multiple=True, required=True, help="tflite, torchscript or onnx; repeatable."
+)
 @click.option(
     "--precision", "-p", "precisions", multiple=True, default=("fp32",), show_default=True,
     help="fp32, fp16, dynamic-int8 or int8; repeatable.",
