@@ -5,7 +5,7 @@ and lists at a time.
 """
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ from edgekit.suggest import did_you_mean
 from edgekit.target import PROFILE_VERSION, TargetProfile
 from edgekit_targets.host import HOST, describe_host
 from edgekit_targets.places import Place, find_places, read_place
+
+_OWN: Final = {"name", "boards"}
+"""Keys that a profile does not inherit: what calls itself so is the board that the base is of."""
 
 
 def profile_names() -> tuple[str, ...]:
@@ -60,7 +63,7 @@ def _extended(name: str, places: dict[str, Place], below: tuple[str, ...]) -> di
         raise UsageError(f"{place}: the key `extends` names no target: {base!r}.", hint=hint)
     else:
         inherited = _extended(base, places, (*below, name))
-    return {key: value for key, value in inherited.items() if key != "name"} | values
+    return {key: value for key, value in inherited.items() if key not in _OWN} | values
 
 
 def _checked(values: dict[str, Any], place: Place) -> TargetProfile:

@@ -4,7 +4,6 @@ A later place shadows an earlier one of the same name: the package's `profiles/*
 the group `edgekit.targets` name, `targets/*.toml` in the config folder, and `[targets.NAME]` in `./edgekit.toml`.
 """
 
-import tomllib
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,10 +13,8 @@ import msgspec
 
 from edgekit.errors import UsageError
 from edgekit.paths import config_folder
+from edgekit.project_file import PROJECT_FILE, read_toml
 from edgekit_targets.host import HOST
-
-PROJECT_FILE: Final = "edgekit.toml"
-"""The project's own file, in the working directory."""
 
 _OURS: Final = Path(__file__).parent / "profiles"
 
@@ -76,17 +73,3 @@ def read_place(place: Place) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{place} is not a table of a profile's keys.")
     return value
-
-
-def read_toml(file: Path) -> dict[str, Any]:
-    """A file's content.
-
-    Raises:
-        UsageError: It cannot be read, or is not TOML (names line and column).
-    """
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"Cannot read {file}: {error.strerror or error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not TOML: {error}.", hint="The format: https://toml.io") from None

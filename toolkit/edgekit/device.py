@@ -19,8 +19,8 @@ class DeviceUrl(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """The URL as users write it."""
-        if not self.host and not self.path:
-            return f"{self.scheme}:"
+        if not self.host and not self.path.startswith("/"):
+            return f"{self.scheme}:{self.path}"
         user = f"{self.user}@" if self.user else ""
         port = f":{self.port}" if self.port is not None else ""
         query = "?" + "&".join(f"{key}={value}" for key, value in self.options.items()) if self.options else ""
