@@ -22,18 +22,6 @@ SHORT = Schedule(repeat=2, min_time_s=0.05, min_samples=20, warmup_s=0.02)
 MakeArtifact = Callable[..., Artifact]
 
 
-class Recorder(SilentProgress):
-    """Keeps the titles of the steps."""
-
-    def __init__(self) -> None:
-        self.titles: list[str] = []
-
-    def step(self, title: str, total: float | None = None):  # type: ignore[no-untyped-def]  # as the base's  # noqa: ANN201
-        """Note the title."""
-        self.titles.append(title)
-        return super().step(title, total)
-
-
 @pytest.fixture
 def link() -> Iterator[Link]:
     """This machine."""
@@ -41,43 +29,41 @@ def link() -> Iterator[Link]:
         yield opened
 
 
-def stage(link: Link, artifact: Artifact, target: TargetProfile) -> tuple[Deployment, list[str]]:
-    """Stage; the deployment, and the files that travelled."""
-    progress = Recorder()
-    deployment = catalog.harness().stage(link, artifact, target, progress)
-    return deployment, [title.removeprefix("push ") for title in progress.titles if title.startswith("push ")]
+def stage(link: Link, artifact: Artifact) -> Deployment:
+    """Stage, telling nobody."""
+    return catalog.harness().stage(link, artifact, SilentProgress())
 
 
 def measure(
     link: Link, artifact: Artifact, target: TargetProfile, *, check_golden: bool = True, schedule: Schedule = SHORT
 ) -> Run:
     """Stage and measure."""
-    deployment, _ = stage(link, artifact, target)
+    deployment = stage(link, artifact)
     return catalog.harness().measure(
         link, deployment, target, schedule, SilentProgress(), device=LOCAL, check_golden=check_golden
     )
 
 
 class TestStage:
-    def test_sent_once(
-        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile
-    ) -> None:
+    def test_sent_once(self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path) -> None:
         """All files of the artifact and the harness go there, below its id; the second time nothing does."""
         artifact = make_artifact(linear_tflite)
-        deployment, sent = stage(link, artifact, target)
-        assert sorted(sent) == ["golden.npz", "linear.tflite", "manifest.json", "on_device.py"]
-        assert deployment.folder == link.home() / "artifacts" / artifact.id
-        assert Path(deployment.folder, "linear.tflite").read_bytes() == linear_tflite.read_bytes()
-        assert stage(link, artifact, target) == (deployment, [])
+        first = stage(link, artifact)
+        assert first.sent_bytes > 0
+        assert first.folder == link.home() / "artifacts" / "linear" / "versions" / artifact.id
+        assert Path(first.folder, "linear.tflite").read_bytes() == linear_tflite.read_bytes()
+        assert Path(first.harness).is_file()
+        assert stage(link, artifact).sent_bytes == 0
 
-    def test_damage_is_mended(
-        self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path, target: TargetProfile
-    ) -> None:
-        """A file that is no longer right there is sent again, and only that."""
+    def test_damage_is_mended(self, link: Link, make_artifact: MakeArtifact, linear_tflite: Path) -> None:
+        """What is no longer right there is sent again."""
         artifact = make_artifact(linear_tflite)
-        deployment, _ = stage(link, artifact, target)
-        Path(deployment.folder, "linear.tflite").write_bytes(b"rotten")
-        assert stage(link, artifact, target) == (deployment, ["linear.tflite"])
+        first = stage(link, artifact)
+        Path(first.folder, "linear.tflite").write_bytes(b"rotten")
+        Path(first.harness).write_bytes(b"rotten")
+        assert stage(link, artifact).sent_bytes > 0
+        assert Path(first.folder, "linear.tflite").read_bytes() == linear_tflite.read_bytes()
+        assert Path(first.harness).read_bytes() != b"rotten"
 
 
 @pytest.mark.slow
@@ -156,7 +142,7 @@ class TestMeasure:
     ) -> None:
         """Two runs of one pair, from the same processes; the one that was slowed on purpose says so and shows it."""
         harness = catalog.harness()
-        pair = [stage(link, make_artifact(model), target)[0] for model in (linear_tflite, linear_ptl)]
+        pair = [stage(link, make_artifact(model)) for model in (linear_tflite, linear_ptl)]
         base, new = harness.measure_pair(
             link, (pair[0], pair[1]), target, SHORT, SilentProgress(), device=LOCAL, slowed=(0.0, 9.0)
         )
@@ -170,12 +156,12 @@ class TestMeasure:
         self, link: Link, make_artifact: MakeArtifact, linear_ptl: Path, linear_tflite: Path, target: TargetProfile
     ) -> None:
         """TorchScript's profiler tells where the time goes; LiteRT's does not, which is said before anything is run."""
-        deployment, _ = stage(link, make_artifact(linear_ptl), target)
+        deployment = stage(link, make_artifact(linear_ptl))
         harness = catalog.harness()
         run = harness.measure(link, deployment, target, SHORT, SilentProgress(), device=LOCAL, operators=True)
         assert "aten::linear" in [item.name for item in run.operators]
         assert list(run.operators) == sorted(run.operators, key=lambda item: -item.self_ns)
-        deployment, _ = stage(link, make_artifact(linear_tflite), target)
+        deployment = stage(link, make_artifact(linear_tflite))
         with pytest.raises(MeasurementError, match="no times of single operators"):
             harness.measure(link, deployment, target, SHORT, SilentProgress(), device=LOCAL, operators=True)
 

@@ -13,18 +13,18 @@ from edgekit.errors import DeviceError
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Link, Transport
 
-PEERS = {"ssh": "ssh_device"}
+PEERS = {"ssh": "ssh_device", "virtual": "pi4"}
 """The fixture that gives a device's URL, for each transport that needs a peer."""
 
 SILENT = SilentProgress()
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(item, id=item.scheme, marks=[pytest.mark.peer] if item.scheme in PEERS else [])
-        for item in catalog.transports()
-    ]
-)
+def marks(scheme: str) -> list[pytest.MarkDecorator]:
+    """A peer may be missing; an emulated one is slow as well."""
+    return [*([pytest.mark.peer] if scheme in PEERS else []), *([pytest.mark.slow] if scheme == "virtual" else [])]
+
+
+@pytest.fixture(params=[pytest.param(item, id=item.scheme, marks=marks(item.scheme)) for item in catalog.transports()])
 def link(request: pytest.FixtureRequest) -> Iterator[Link]:
     """An open link of each transport."""
     transport: Transport = request.param

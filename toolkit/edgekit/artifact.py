@@ -190,6 +190,14 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         """The golden vectors: arrays `in:NAME` and `out:NAME`, first axis the vector."""
         return self.path / GOLDEN
 
+    def entries(self) -> tuple[FileEntry, ...]:
+        """Every file, the manifest with them.
+
+        Raises:
+            OSError: The manifest cannot be read any more.
+        """
+        return (*self.manifest.files, file_entry(self.path / MANIFEST))
+
 
 def canonical(manifest: Manifest) -> bytes:
     """The bytes that the artifact's id is the hash of."""

@@ -5,14 +5,11 @@ from typing import Final
 
 from edgekit import catalog
 from edgekit.artifact import Artifact, load_artifact
-from edgekit.device import parse_device
 from edgekit.errors import UsageError
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Progress, Store
+from edgekit.reach import open_alone
 from edgekit.run import Run, Schedule
-
-OPEN_TIMEOUT_S: Final = 30.0
-"""How long a device may take to answer."""
 
 PAIRED: Final = Schedule(repeat=16, min_time_s=0.12, warmup_s=0.1)
 """How two artifacts are measured in turns: many short processes, since it is processes that differ.
@@ -21,12 +18,17 @@ Of 46 comparisons on a busy machine, resampled: 10 processes find a slowdown of 
 """
 
 
+COUNTED: Final = Schedule(clock="instructions", min_time_s=0.01, warmup_s=0.005)
+"""How instructions are counted: they are the same each time, and a board that counts executes 30 million a second."""
+
+
 def benchmark(
     artifact: Artifact | Path | str,
     *,
     device: str = "local:",
-    target: str = "host",
+    target: str = "",
     schedule: Schedule | None = None,
+    runtime: str = "",
     check_golden: bool = True,
     operators: bool = False,
     store: Store | None = None,
@@ -36,9 +38,11 @@ def benchmark(
 
     Args:
         artifact: The artifact, or its folder.
-        device: The device's URL.
-        target: The profile of the device.
+        device: The device's URL, or its name.
+        target: The profile of the device; what the inventory says when empty, else `host`.
         schedule: How to measure.
+        runtime: The runtime that `edgekit provision` put there, or `trtexec`, the device's own; the best there is when
+            empty.
         check_golden: Whether golden vectors that differ on the device fail the run.
         operators: Whether to ask the runtime where the time goes too.
         store: Where the run is kept; the default store when None.
@@ -55,13 +59,9 @@ def benchmark(
     plan = schedule or Schedule()
     check_schedule(plan)
     loaded = artifact if isinstance(artifact, Artifact) else load_artifact(artifact)
-    url = parse_device(device)
-    profile = catalog.targets().load(target)
-    transport, harness = catalog.transport(url.scheme), catalog.harness()
-    keeper = store or open_store()
-    shown = progress or SilentProgress()
-    with transport.open(url, timeout_s=OPEN_TIMEOUT_S) as link:
-        deployment = harness.stage(link, loaded, profile, shown)
+    keeper, shown, harness = store or open_store(), progress or SilentProgress(), catalog.harness(runtime)
+    with open_alone(device, target, f"bench {loaded.manifest.name}", shown) as (link, url, profile):
+        deployment = harness.stage(link, loaded, shown, runtime=runtime)
         run = harness.measure(
             link, deployment, profile, plan, shown, device=url, check_golden=check_golden, operators=operators
         )
@@ -74,7 +74,7 @@ def benchmark_pair(
     new: Artifact | Path | str,
     *,
     device: str = "local:",
-    target: str = "host",
+    target: str = "",
     schedule: Schedule = PAIRED,
     check_golden: bool = True,
     store: Store | None = None,
@@ -89,8 +89,8 @@ def benchmark_pair(
     Args:
         base: The artifact to compare with, or its folder.
         new: The other.
-        device: The device's URL.
-        target: The profile of the device.
+        device: The device's URL, or its name.
+        target: The profile of the device; what the inventory says when empty, else `host`.
         schedule: How to measure; `repeat` is the number of processes in which both take turns.
         check_golden: Whether golden vectors that differ on the device fail the runs.
         store: Where the runs are kept; the default store when None.
@@ -109,11 +109,9 @@ def benchmark_pair(
     if schedule.mode != "single-stream":
         raise UsageError(f"Artifacts take turns in single-stream mode only, not {schedule.mode}.")
     pair = [item if isinstance(item, Artifact) else load_artifact(item) for item in (base, new)]
-    url, profile = parse_device(device), catalog.targets().load(target)
-    transport, harness = catalog.transport(url.scheme), catalog.harness()
-    keeper, shown = store or open_store(), progress or SilentProgress()
-    with transport.open(url, timeout_s=OPEN_TIMEOUT_S) as link:
-        first, second = (harness.stage(link, item, profile, shown) for item in pair)
+    keeper, shown, harness = store or open_store(), progress or SilentProgress(), catalog.harness()
+    with open_alone(device, target, "bench two artifacts in turns", shown) as (link, url, profile):
+        first, second = (harness.stage(link, item, shown) for item in pair)
         runs = harness.measure_pair(
             link, (first, second), profile, schedule, shown, device=url, check_golden=check_golden, slowed=slowed
         )

@@ -12,6 +12,7 @@ import msgspec
 
 from edgekit.artifact import Artifact, QuantizedShare
 from edgekit.device import DeviceUrl
+from edgekit.device_facts import DeviceFacts
 from edgekit.model import Representation, Signature, SourceKind, SourceModel, TensorSpec
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.run import Run, Schedule
@@ -207,7 +208,7 @@ class Link(Protocol):
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] | int = b"",
         timeout_s: float,
         on_line: Callable[[bytes], None] | None = None,
     ) -> Completed:
@@ -215,7 +216,8 @@ class Link(Protocol):
 
         Args:
             argv: The program and its arguments; no shell sees them.
-            stdin: What it reads.
+            stdin: What it reads. Pieces are asked for as it reads them; with a descriptor it reads from that until its
+                end. Of both it also sees the end when the link breaks: it must know by itself how much there is.
             timeout_s: The longest it may take.
             on_line: Given each line of standard output, without its end, as it comes. What it raises ends the
                 program and passes through; so does Ctrl-C.
@@ -258,19 +260,177 @@ class Transport(Protocol):
         """
 
 
+class Guard(Protocol):
+    """Keeps two people from working on one device at once."""
+
+    def hold(self, link: Link, purpose: str, *, wait_s: float, progress: Progress) -> AbstractContextManager[None]:
+        """Have the device for oneself inside; waits until it is free.
+
+        Args:
+            link: The way there.
+            purpose: What for; others are told.
+            wait_s: How long to wait for somebody else, seconds.
+            progress: Told whom we wait for.
+
+        Raises:
+            DeviceError: Somebody else holds it for longer, or it cannot be locked.
+        """
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of an artifact on a device.
+
+    Attributes:
+        id: The artifact's id.
+        seconds: When it came, Unix time by the device's clock.
+        size: What it takes there, bytes.
+        current: Whether it is the one in use.
+    """
+
+    id: str
+    seconds: int
+    size: int
+    current: bool = False
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that is on a device, verified there.
+
+    Attributes:
+        folder: Where.
+        sent_bytes: How many bytes had to travel, compressed where that helped.
+        new: Whether it was not there before.
+    """
+
+    folder: PurePosixPath
+    sent_bytes: int
+    new: bool
+
+
+class Deployer(Protocol):
+    """Keeps versions of artifacts on devices; one of each artifact is current."""
+
+    def prepare(self, artifact: Artifact) -> None:
+        """Begin what delivering it needs and no device has to be open for."""
+
+    def deliver(self, link: Link, artifact: Artifact, progress: Progress, *, keep: int | None = None) -> Delivered:
+        """Bring a version there, sending what the device lacks; with `keep`, switch to it as `switch` does.
+
+        Raises:
+            DeviceError: The device refused it, or the link stayed broken.
+        """
+
+    def switch(self, link: Link, name: str, version: str, *, keep: int) -> None:
+        """Make a version current, in one step; of those before it the newest `keep` - 1 stay.
+
+        Raises:
+            DeviceError: The device refused it.
+        """
+
+    def rollback(self, link: Link, name: str) -> Version:
+        """Make that version current again that was before the current one.
+
+        Raises:
+            UsageError: There is none.
+        """
+
+    def remove(self, link: Link, name: str, version: str) -> None:
+        """Take a version away that is not current."""
+
+    def artifacts(self, link: Link) -> Mapping[str, Sequence[Version]]:
+        """The versions of each artifact there, newest first."""
+
+
+class Probe(Protocol):
+    """Looks at what a device is."""
+
+    def describe(self, link: Link) -> DeviceFacts:
+        """Ask it.
+
+        Raises:
+            DeviceError: It does not answer, or with something else than facts.
+        """
+
+
+class Provisioned(msgspec.Struct, frozen=True, kw_only=True):
+    """A runtime that edgekit put on a device.
+
+    Attributes:
+        runtime: Its name.
+        packages: The distributions that it is made of, with their versions.
+        folder: Where it is there: a folder to put on `sys.path`.
+        sent_bytes: How many bytes had to travel; 0 when it was there.
+        python: The version of the Python that it is for.
+    """
+
+    runtime: str
+    packages: dict[str, str]
+    folder: PurePosixPath
+    sent_bytes: int
+    python: str
+
+
+class Provisioner(Protocol):
+    """Puts runtimes on devices."""
+
+    def names(self) -> Sequence[str]:
+        """Every runtime that can be installed."""
+
+    def install(
+        self,
+        link: Link,
+        target: TargetProfile,
+        progress: Progress,
+        *,
+        runtime: str = "",
+        version: str = "",
+        upgrade: bool = False,
+        offline: bool = False,
+    ) -> Provisioned:
+        """Install one; the target's best when `runtime` is empty.
+
+        Raises:
+            UsageError: There is no such runtime.
+            DeviceError: No wheel fits, the device refused something, or the runtime does not work there.
+        """
+
+    def remove(self, link: Link, runtime: str) -> str:
+        """Take one away; gives its name."""
+
+
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
-    """An artifact on a device: where its files are there, each verified."""
+    """An artifact on a device, each file verified.
+
+    Attributes:
+        artifact: What it is.
+        folder: Where it is there.
+        harness: Where the harness is there.
+        runtime: The runtime of edgekit's own that must execute it (`edgekit provision`); empty for the best there is.
+        sent_bytes: What had to travel.
+    """
 
     artifact: Artifact
     folder: PurePosixPath
     harness: PurePosixPath
+    runtime: str = ""
+    sent_bytes: int = 0
 
 
 class Harness(Protocol):
     """Measures artifacts on a device that can run programs."""
 
-    def stage(self, link: Link, artifact: Artifact, target: TargetProfile, progress: Progress) -> Deployment:
-        """Put the artifact and the harness there."""
+    def stage(self, link: Link, artifact: Artifact, progress: Progress, *, runtime: str = "") -> Deployment:
+        """Put the artifact and the harness there; `runtime` names the one of edgekit's own that must execute it."""
+
+    def check(
+        self, link: Link, deployment: Deployment, target: TargetProfile, progress: Progress, *, device: DeviceUrl
+    ) -> None:
+        """Load the artifact there and run its golden vectors.
+
+        Raises:
+            MeasurementError: The harness did not complete.
+            CheckFailed: The golden vectors differ on the device.
+        """
 
     def measure(
         self,

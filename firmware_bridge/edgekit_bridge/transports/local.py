@@ -1,7 +1,7 @@
 """`local:`: this machine as the device."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -22,7 +22,7 @@ class _LocalLink:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] | int = b"",
         timeout_s: float,
         on_line: Callable[[bytes], None] | None = None,
     ) -> Completed:

@@ -7,15 +7,22 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import IO, Final
 
 from edgekit.errors import DeviceError
+from edgekit.fleet import STOP
 from edgekit.protocols import Completed
 
 _CHUNK_BYTES: Final = 1 << 16
+
+_LOOK_S: Final = 0.25
+"""How often a thread looks whether it is to stop."""
+
+_THREAD: Final = threading.local()
 
 OnLine = Callable[[bytes], None]
 
@@ -23,7 +30,7 @@ OnLine = Callable[[bytes], None]
 def run_program(
     argv: Sequence[str],
     *,
-    stdin: bytes | Iterable[bytes],
+    stdin: bytes | Iterable[bytes] | int,
     timeout_s: float,
     on_line: OnLine | None,
     hold_stdin: bool = False,
@@ -32,7 +39,7 @@ def run_program(
 
     Args:
         argv: The program and its arguments; no shell is involved.
-        stdin: What it reads, whole or in pieces that are asked for as it reads.
+        stdin: What it reads, whole or in pieces that are asked for as it reads; or a descriptor that it reads from.
         timeout_s: The longest it may take.
         on_line: Given each line of standard output, without its end, as it comes.
         hold_stdin: Keep its input open until it ends: it knows how much there is, and takes its end for ours.
@@ -41,9 +48,9 @@ def run_program(
         DeviceError: It could not be started, or ran past `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
-    process = _start(argv)
+    process = _start(argv, stdin if isinstance(stdin, int) else subprocess.PIPE)
     try:
-        pieces = iter([stdin] if isinstance(stdin, bytes) else stdin)
+        pieces = iter([stdin] if isinstance(stdin, bytes) else () if isinstance(stdin, int) else stdin)
         stdout, stderr = _pump(process, pieces, deadline, on_line, hold_stdin=hold_stdin)
         returncode = process.wait(max(0.0, deadline - time.monotonic()))
     except (TimeoutError, subprocess.TimeoutExpired):
@@ -56,10 +63,10 @@ def run_program(
     return Completed(returncode=returncode, stdout=stdout, stderr=stderr)
 
 
-def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(argv: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
-        return subprocess.Popen(list(argv), stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        return subprocess.Popen(list(argv), stdin=stdin, stdout=pipe, stderr=pipe, start_new_session=True)
     except FileNotFoundError:
         raise DeviceError(f"There is no program {argv[0]!r}.", hint="Install it, or put it on PATH.") from None
     except (OSError, ValueError) as error:
@@ -86,28 +93,22 @@ def _pump(
     hold_stdin: bool,
 ) -> tuple[bytes, bytes]:
     """Feed and read the three pipes side by side, so that none of them can block another."""
-    assert process.stdin is not None  # noqa: S101 - for the type checker: all three are pipes
-    assert process.stdout is not None  # noqa: S101
+    assert process.stdout is not None  # noqa: S101 - for the type checker: these two are pipes
     assert process.stderr is not None  # noqa: S101
     kept: dict[IO[bytes], bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     lines = _Lines(on_line)
-    unsent = memoryview(next(pieces, b""))
+    feed = _Feed(process.stdin, pieces, hold=hold_stdin) if process.stdin is not None else None
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdin, selectors.EVENT_WRITE)
         for stream in kept:
             selector.register(stream, selectors.EVENT_READ)
-        os.set_blocking(process.stdin.fileno(), False)
+        if feed:
+            selector.register(feed.pipe, selectors.EVENT_WRITE)
         while selector.get_map():
             for key, _ in _ready(selector, deadline):
-                if key.fileobj is process.stdin:
-                    unsent, heard = _feed(process.stdin, unsent)
-                    if heard and not unsent:
-                        unsent = memoryview(next(pieces, b""))
-                    if not unsent:
-                        selector.unregister(process.stdin)
-                        if not hold_stdin:
-                            with suppress(BrokenPipeError):
-                                process.stdin.close()
+                if feed and key.fileobj is feed.pipe:
+                    if not feed.go_on():
+                        selector.unregister(feed.pipe)
+                        feed.end()
                     continue
                 chunk = os.read(key.fd, _CHUNK_BYTES)
                 if not chunk:
@@ -119,22 +120,53 @@ def _pump(
     return bytes(kept[process.stdout]), bytes(kept[process.stderr])
 
 
+class _Feed:
+    """A program's input: pieces, each asked for when the one before is written."""
+
+    def __init__(self, pipe: IO[bytes], pieces: Iterator[bytes], *, hold: bool) -> None:
+        self.pipe = pipe
+        self._pieces = pieces
+        self._hold = hold
+        self._unsent = memoryview(next(pieces, b""))
+        os.set_blocking(pipe.fileno(), False)
+
+    def go_on(self) -> bool:
+        """Write what the pipe takes; whether there is more, and somebody who reads it."""
+        try:
+            self._unsent = self._unsent[os.write(self.pipe.fileno(), self._unsent[:_CHUNK_BYTES]) :]
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:
+            return False
+        if not self._unsent:
+            self._unsent = memoryview(next(self._pieces, b""))
+        return bool(self._unsent)
+
+    def end(self) -> None:
+        """Let the program see the end, unless it is not to."""
+        if not self._hold:
+            with suppress(BrokenPipeError):
+                self.pipe.close()
+
+
 def _ready(selector: selectors.BaseSelector, deadline: float) -> list[tuple[selectors.SelectorKey, int]]:
-    left = deadline - time.monotonic()
-    events = selector.select(left) if left > 0 else []
-    if not events:
-        raise TimeoutError
-    return events
+    """What can be read or written; Ctrl-C wakes only the main thread, others look for it now and then."""
+    while (left := deadline - time.monotonic()) > 0:
+        if threading.current_thread() is threading.main_thread():
+            events = selector.select(left)
+        else:
+            events = selector.select(min(left, _LOOK_S))
+            _heed_stop()
+        if events:
+            return events
+    raise TimeoutError
 
 
-def _feed(pipe: IO[bytes], unsent: memoryview) -> tuple[memoryview, bool]:
-    """Write what the pipe takes; what is left to send, and whether anybody still reads."""
-    try:
-        return unsent[os.write(pipe.fileno(), unsent[:_CHUNK_BYTES]) :] if unsent else unsent, True
-    except BlockingIOError:
-        return unsent, True
-    except BrokenPipeError:
-        return unsent[:0], False
+def _heed_stop() -> None:
+    """Stop what a thread of a fleet does; once, so that it can clean up. A daemon holds a lock, and is let go of."""
+    if STOP.is_set() and not threading.current_thread().daemon and not getattr(_THREAD, "stopped", False):
+        _THREAD.stopped = True
+        raise KeyboardInterrupt
 
 
 class _Lines:

@@ -3,7 +3,8 @@
 The user's configuration, agent, jump hosts and known hosts apply; host keys are always checked, and nobody is asked for
 a password. One connection is made and shared by everything that follows (ControlMaster, ssh_config(5)).
 
-URL options: `python=/path/to/python3` and `home=/folder/of/edgekit`. `EDGEKIT_SSH_CONFIG` names another ssh_config.
+URL options: `python=/path/to/python3`, `home=/folder/of/edgekit`, `config=/path/to/ssh_config`; without the last one
+`EDGEKIT_SSH_CONFIG` may name another ssh_config than the user's.
 """
 
 import os
@@ -20,6 +21,7 @@ from edgekit.errors import DeviceError
 from edgekit.protocols import Completed, Link, Progress, Transport
 from edgekit.publish import whole_file
 from edgekit_bridge.transports.program import run_program
+from edgekit_bridge.transports.refusals import refusal
 
 CONFIG: Final = "EDGEKIT_SSH_CONFIG"
 
@@ -37,27 +39,43 @@ _CHUNK_BYTES: Final = 1 << 20
 _NO_PROGRAM: Final = b"edgekit: no such program\n"
 
 _RUN: Final = r"""
-trap : TERM
 size=$1; shift
 command -v -- "$1" >/dev/null 2>&1 || { echo "edgekit: no such program" >&2; exit 127; }
+trap : TERM
 exec 3<&0
 { trap 'exit 0' TERM; head -c "$size" <&3; exec >&-; cat <&3 >/dev/null; kill -KILL 0; } 2>/dev/null |
-    { "$@" 3<&-; result=$?; trap '' TERM; kill -TERM 0; exit $result; }
+    {
+        "$@" 3<&-
+        result=$?
+        trap '' TERM
+        kill -TERM 0
+        while kill -0 $$; do kill -TERM 0; sleep 0.05 || sleep 1; done <&- >/dev/null 2>&1 &
+        exit $result
+    }
 """
 """Runs a program there. It reads `size` bytes; the client holds its end open until the program has ended.
 
 When the connection ends before that, whatever was started is killed: sshd makes each command a process group's leader.
 When the program ends first, it is the watch on the connection that goes; it exits by itself, or a shell would tell.
+A shell that is just forking or setting its trap loses a signal (1 of 15 that end at once, in dash): so it is told until
+it is gone.
 """
 
+_STREAM: Final = r"""
+command -v -- "$1" >/dev/null 2>&1 || { echo "edgekit: no such program" >&2; exit 127; }
+exec "$@"
+"""
+"""Runs a program that reads to the end of its input: the connection's end is that, too."""
+
 _PUSH: Final = r"""
-place=$1 size=$2 mode=$3
-mkdir -p -- "$(dirname -- "$place")" && beside=$(mktemp "$place.XXXXXX") || exit 1
+place=$1 size=$2 mode=$3 folder=$(dirname -- "$1")
+mkdir -p -- "$folder" && beside=$(mktemp "$place.XXXXXX") || exit 1
 trap 'rm -f -- "$beside"' EXIT
 cat > "$beside" && [ "$(wc -c < "$beside")" -eq "$size" ] || exit 1
-chmod "$mode" "$beside" && { sync "$beside" 2>/dev/null || sync; } && mv -f -- "$beside" "$place"
+chmod "$mode" "$beside" && { sync "$beside" 2>/dev/null || sync; } && mv -f -- "$beside" "$place" &&
+    { sync "$folder" 2>/dev/null || sync; }
 """
-"""Writes beside the place, and renames over it when all bytes are there."""
+"""Writes beside the place, and renames over it when all bytes are there; a power cut takes neither back (fsync(2))."""
 
 _PROBE: Final = r"""printf '%s\n' "${HOME:-/tmp}"; command -v python3 || echo"""
 
@@ -112,14 +130,6 @@ _FAULTS: Final[Sequence[_Fault]] = (
 )
 """What OpenSSH says, by its own words (ssh.c, sshconnect.c), what it means, and what to do."""
 
-_FILE_HINTS: Final = {
-    "No space left": "Free some space on the device, or name another folder: ssh://…?home=/media/disk/edgekit",
-    "Read-only file system": "Name a folder there that can be written: ssh://…?home=/tmp/edgekit",
-    "Permission denied": "Name a folder there that you may write to: ssh://…?home=/tmp/edgekit",
-    "Disk quota exceeded": "Free some space on the device, or name another folder: ssh://…?home=/media/disk/edgekit",
-}
-"""The next step for what a file system there can refuse."""
-
 
 class _Client:
     """The `ssh` command line for a device, its connection shared through a socket in a private folder."""
@@ -128,7 +138,7 @@ class _Client:
         self.url = url
         self.timeout_s = timeout_s
         self._reached = False
-        config = os.environ.get(CONFIG)
+        config = url.options.get("config") or os.environ.get(CONFIG)
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": str(max(1, round(timeout_s))),
@@ -147,23 +157,22 @@ class _Client:
         argv = [*self._words, "-O", command, *self._address]
         return run_program(argv, stdin=b"", timeout_s=self.timeout_s, on_line=None).returncode == 0
 
-    def script(
+    def run(
         self,
-        script: str,
-        arguments: Sequence[str],
+        words: Sequence[str],
         *,
-        stdin: Iterable[bytes] = (),
+        stdin: Iterable[bytes] | int = (),
         timeout_s: float,
         on_line: Callable[[bytes], None] | None = None,
+        hold_stdin: bool = False,
     ) -> Completed:
-        """Run a POSIX shell script there.
+        """Run a POSIX shell script there: the script, its name and its arguments.
 
         Raises:
             DeviceError: The connection could not be made, or broke.
         """
-        command = shlex.join(["exec", "sh", "-c", script, "sh", *arguments])
-        argv = [*self._words, *self._address, command]
-        done = run_program(argv, stdin=stdin, timeout_s=timeout_s, on_line=on_line, hold_stdin=True)
+        argv = [*self._words, *self._address, shlex.join(["exec", "sh", "-c", *words])]
+        done = run_program(argv, stdin=stdin, timeout_s=timeout_s, on_line=on_line, hold_stdin=hold_stdin)
         if done.returncode == _FAILED and not self.control("check"):
             # Who shares a connection hears nothing of why it ended; what is on standard error is the program's.
             raise self._fault("broken" if self._reached else done.stderr.decode(errors="replace"))
@@ -200,12 +209,16 @@ class _SshLink:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] | int = b"",
         timeout_s: float,
         on_line: Callable[[bytes], None] | None = None,
     ) -> Completed:
         """Run a program there; it ends with the connection."""
-        done = self._client.script(_RUN, [str(len(stdin)), *argv], stdin=[stdin], timeout_s=timeout_s, on_line=on_line)
+        if isinstance(stdin, bytes):
+            words = [_RUN, "sh", str(len(stdin)), *argv]
+            done = self._client.run(words, stdin=[stdin], timeout_s=timeout_s, on_line=on_line, hold_stdin=True)
+        else:
+            done = self._client.run([_STREAM, "sh", *argv], stdin=stdin, timeout_s=timeout_s, on_line=on_line)
         if done.returncode == 127 and done.stderr.endswith(_NO_PROGRAM):  # noqa: PLR2004 - the shell's "not found"
             raise DeviceError(f"There is no program {argv[0]!r} on {self._client.url}.", hint="Install it there.")
         return done
@@ -215,28 +228,24 @@ class _SshLink:
         try:
             size, mode = local.stat().st_size, f"{local.stat().st_mode & 0o777:o}"
             with local.open("rb") as stream, progress.step(f"push {local.name}", size) as step:
-                arguments = [str(size), "sh", "-c", _PUSH, "sh", str(remote), str(size), mode]
-                done = self._client.script(
-                    _RUN, arguments, stdin=_chunks(stream.read, step.advance), timeout_s=_transfer_s(size)
+                done = self._client.run(
+                    [_PUSH, "sh", str(remote), str(size), mode],
+                    stdin=_chunks(stream.read, step.advance),
+                    timeout_s=_transfer_s(size),
                 )
         except OSError as error:
             raise DeviceError(f"Cannot read {local}: {error.strerror or error}.") from error
-        self._check(done, f"Cannot write {remote}")
+        if done.returncode:
+            raise refusal(f"Cannot write {remote} on {self._client.url}", done.stderr)
 
     def pull(self, remote: PurePosixPath, local: Path, progress: Progress) -> None:
         """Read it whole, then rename it into its place here."""
         with progress.step(f"pull {remote.name}"):
-            done = self._client.script(_RUN, ["0", "cat", "--", str(remote)], timeout_s=_transfer_s(0))
-        self._check(done, f"Cannot read {remote}")
+            done = self._client.run([_STREAM, "sh", "cat", "--", str(remote)], timeout_s=_transfer_s(0))
+        if done.returncode:
+            raise refusal(f"Cannot read {remote} on {self._client.url}", done.stderr)
         with whole_file(local) as file:
             file.write_bytes(done.stdout)
-
-    def _check(self, done: Completed, what: str) -> None:
-        if done.returncode == 0:
-            return
-        words = done.stderr.decode(errors="replace").strip().splitlines() or ["the device did not say why"]
-        hint = next((hint for said, hint in _FILE_HINTS.items() if said in words[-1]), "")
-        raise DeviceError(f"{what} on {self._client.url}: {words[-1]}", hint=hint)
 
     def python(self) -> str:
         """The device's `python3`, or what the URL names.
@@ -289,7 +298,7 @@ class _SshTransport:
 
 
 def _link(client: _Client) -> Link:
-    done = client.script(_PROBE, [], timeout_s=client.timeout_s + 10)
+    done = client.run([_PROBE, "sh"], timeout_s=client.timeout_s + 10)
     home, python, *_ = [*done.stdout.decode(errors="replace").splitlines(), "", ""]
     options = client.url.options
     return _SshLink(client, PurePosixPath(options.get("home") or f"{home}/.edgekit"), options.get("python") or python)

@@ -1,0 +1,145 @@
+"""A lock on a device, so that two people do not measure on one board at once.
+
+The lock is a folder on the device, `HOME/lock`. A small process there holds it for us and sleeps until its input ends:
+when we let go, or with our connection. A lock whose process is gone, or that is older than the device's last start,
+is stale: the next one takes it away.
+"""
+
+import getpass
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from edgekit.errors import DeviceError
+from edgekit.protocols import Guard, Link, Progress
+from edgekit_bridge.transports.refusals import refusal
+
+_POLL_S: Final = 2.0
+"""How often one looks whether a device is free."""
+
+_HELD_S: Final = 7 * 24 * 3600.0
+"""The longest that a device is held."""
+
+_CALL_S: Final = 60.0
+
+_BUSY: Final = 4
+"""What the script exits with when somebody else holds the device."""
+
+_HOLD: Final = r"""
+lock=$1/lock owner=$2
+{ read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || boot=unknown
+[ -d "$1" ] || mkdir -p "$1" || exit 1
+if ! mkdir "$lock" 2>/dev/null; then
+    [ -d "$lock" ] || { mkdir "$lock"; exit 1; }
+    read -r pid then <"$lock/holder" 2>/dev/null || { sleep 1; read -r pid then <"$lock/holder" 2>/dev/null; }
+    if [ "${then:-}" = "$boot" ] && kill -0 "${pid:-x}" 2>/dev/null; then
+        echo "busy $(cat "$lock/owner" 2>/dev/null)"
+        exit 4
+    fi
+    mv "$lock" "$lock.$$" 2>/dev/null && rm -rf "$lock.$$"
+    mkdir "$lock" 2>/dev/null || { echo 'busy somebody who came first'; exit 4; }
+fi
+trap 'rm -rf "$lock"' EXIT
+trap 'exit 0' HUP TERM INT
+printf '%s\n' "$owner" >"$lock/owner" && echo "$$ $boot" >"$lock/new" && mv "$lock/new" "$lock/holder" || exit 1
+echo held
+read -r _
+exit 0
+"""
+"""Takes the lock or says who has it; then waits for the end of its input, which costs the device nothing."""
+
+
+class _Holder:
+    """The process that holds the lock, run by a thread of ours."""
+
+    def __init__(self, link: Link, owner: str) -> None:
+        self._link = link
+        self._owner = owner
+        self._told = threading.Event()
+        self._first = b""
+        self._error: DeviceError | None = None
+        self._theirs, self._ours = os.pipe()
+        self._thread = threading.Thread(target=self._hold, daemon=True)
+
+    def take(self) -> str:
+        """Try once; empty when it is ours, else who has it.
+
+        Raises:
+            DeviceError: The device refused it.
+        """
+        self._thread.start()
+        if not self._told.wait(_CALL_S):
+            raise DeviceError("The device did not say whether it is free.", hint="Try again.", transient=True)
+        if self._error:
+            raise self._error
+        return "" if self._first == b"held" else self._first.decode(errors="replace").removeprefix("busy ")
+
+    def let_go(self) -> None:
+        """End the process's input; it takes the lock away as it ends."""
+        os.close(self._ours)
+        self._thread.join(_CALL_S)
+
+    def _hear(self, line: bytes) -> None:
+        if line == b"held" or line.startswith(b"busy "):
+            self._first = line
+            self._told.set()
+
+    def _hold(self) -> None:
+        argv = ["sh", "-c", _HOLD, "sh", str(self._link.home()), self._owner]
+        try:
+            done = self._link.run(argv, stdin=self._theirs, timeout_s=_HELD_S, on_line=self._hear)
+            if done.returncode not in {0, _BUSY}:
+                self._error = refusal("The device cannot be held", done.stderr)
+        except DeviceError as error:
+            self._error = error
+        finally:
+            os.close(self._theirs)
+            self._told.set()
+
+
+class _Guard:
+    @contextmanager
+    def hold(self, link: Link, purpose: str, *, wait_s: float, progress: Progress) -> Iterator[None]:
+        """Have the device for oneself inside; waits until it is free.
+
+        Raises:
+            DeviceError: Somebody else holds it for longer than `wait_s`, or it cannot be locked.
+        """
+        holder = _taken(link, purpose, wait_s, progress)
+        try:
+            yield
+        finally:
+            holder.let_go()
+
+
+def _taken(link: Link, purpose: str, wait_s: float, progress: Progress) -> _Holder:
+    owner = f"{getpass.getuser()}@{socket.gethostname()}, {purpose}, since {time.strftime('%H:%M:%S')}"
+    deadline = time.monotonic() + wait_s
+    holder, other = _try(link, owner)
+    if other:
+        with progress.step(f"wait for the device, held by {other}"):
+            while other and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+                holder, other = _try(link, owner)
+    if other:
+        raise DeviceError(
+            f"The device is held by {other}.", hint="Try again later, or ask them to stop.", transient=True
+        )
+    return holder
+
+
+def _try(link: Link, owner: str) -> tuple[_Holder, str]:
+    """A holder, and who has the device in its place; empty when it is ours."""
+    holder = _Holder(link, owner)
+    other = holder.take()
+    if other:
+        holder.let_go()
+    return holder, other
+
+
+GUARD: Guard = _Guard()
+"""Found by `edgekit.catalog`."""

@@ -1,0 +1,1 @@
+"""Artifacts onto devices as updates: only what is missing travels, and one rename switches."""
