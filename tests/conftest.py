@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["models.linear", "peers.mlflow_server", "peers.openssh", "peers.postgres"]
+pytest_plugins = ["models.linear", "peers.mlflow_server", "peers.openssh", "peers.postgres", "peers.virtual"]
 
 REQUIRE_PEERS = "EDGEKIT_REQUIRE_PEERS"
 """Set where everything is installed: a `peer` test that skips then fails."""

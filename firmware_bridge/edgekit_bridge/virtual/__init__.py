@@ -1,0 +1,1 @@
+"""Emulated devices: an arm64 userland, or a whole board with a kernel of its own."""
