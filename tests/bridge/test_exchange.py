@@ -35,7 +35,8 @@ class TestExchange:
         harness = self.folder / "harness.py"
         harness.write_text(program)
         with TRANSPORT.open(parse_device("local:"), timeout_s=5) as link:
-            exchange = Exchange(link=link, harness=str(harness), target=self.target, log=self.log)
+            local = parse_device("local:")
+            exchange = Exchange(link=link, harness=str(harness), target=self.target, device=local, log=self.log)
             job: dict[str, Any] = {"format": "tflite"}
             return exchange.ask(job, Answer, timeout_s=timeout_s, advance=self.advances.append)
 

@@ -92,7 +92,7 @@ def test_an_artifact_that_differs_here_fails_its_check_and_stops_no_other(
         (["--paired"], "takes two artifacts"),
         (["--target", "raspberrypie"], "no target 'raspberrypie'"),
         (["--device", "lokal:"], "No transport reaches lokal:"),
-        (["--device", "nonsense"], "is not a device URL"),
+        (["--device", "nonsense"], "There is no device"),
         (["--store", "nosuch://x"], "no such kind of store"),
     ],
 )

@@ -47,7 +47,10 @@ def names(wheel: Path) -> set[str]:
 def _source_files() -> Iterator[str]:
     """Every module and profile in the checkout, as a wheel would name it."""
     for home in HOMES:
-        for pattern in ("edgekit*/py.typed", *(f"edgekit*/**/*.{kind}" for kind in ("py", "toml", "j2", "css", "js"))):
+        for pattern in (
+            "edgekit*/py.typed",
+            *(f"edgekit*/**/*.{kind}" for kind in ("py", "sh", "toml", "j2", "css", "js")),
+        ):
             yield from (path.relative_to(ROOT / home).as_posix() for path in (ROOT / home).glob(pattern))
 
 

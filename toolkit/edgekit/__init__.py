@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from edgekit.artifact import Artifact as Artifact
     from edgekit.artifact import load_artifact as load_artifact
     from edgekit.comparison import compare as compare
+    from edgekit.deployment import push as push
+    from edgekit.deployment import rollback as rollback
     from edgekit.errors import EdgekitError as EdgekitError
     from edgekit.html_report import write_report as write_report
     from edgekit.measure import benchmark as benchmark
     from edgekit.measure import benchmark_pair as benchmark_pair
+    from edgekit.probing import probe as probe
+    from edgekit.provisioning import provision as provision
     from edgekit.run import Run as Run
     from edgekit.run import Schedule as Schedule
     from edgekit.store import open_store as open_store
@@ -34,6 +38,10 @@ _HOMES: Final = {
     "convert": "edgekit.api",
     "load_artifact": "edgekit.artifact",
     "open_store": "edgekit.store",
+    "probe": "edgekit.probing",
+    "provision": "edgekit.provisioning",
+    "push": "edgekit.deployment",
+    "rollback": "edgekit.deployment",
     "verify": "edgekit.verification",
     "write_report": "edgekit.html_report",
 }

@@ -13,7 +13,19 @@ from importlib.util import find_spec
 from typing import Any, Final, cast
 
 from edgekit.errors import UsageError
-from edgekit.protocols import Converter, Harness, Requirement, Runtime, SourceReader, TargetLibrary, Transport
+from edgekit.protocols import (
+    Converter,
+    Deployer,
+    Guard,
+    Harness,
+    Probe,
+    Provisioner,
+    Requirement,
+    Runtime,
+    SourceReader,
+    TargetLibrary,
+    Transport,
+)
 from edgekit.suggest import did_you_mean
 
 READERS: Final = (
@@ -28,11 +40,21 @@ CONVERTERS: Final = (
     "edgekit_converters.formats.torchscript",
     "edgekit_converters.formats.tflite_from_torch",
     "edgekit_converters.formats.tflite_from_tensorflow",
+    "edgekit_converters.formats.onnx_from_torch",
 )
-TRANSPORTS: Final = ("edgekit_bridge.transports.local", "edgekit_bridge.transports.ssh")
+TRANSPORTS: Final = (
+    "edgekit_bridge.transports.local",
+    "edgekit_bridge.transports.ssh",
+    "edgekit_bridge.transports.virtual",
+)
 TARGETS: Final = "edgekit_targets.library"
 RUNTIMES: Final = "edgekit_bridge.harness.runtimes"
+PROVISIONER: Final = "edgekit_bridge.provision.install"
+GUARD: Final = "edgekit_bridge.guard"
+DEPLOYER: Final = "edgekit_bridge.update.versions"
 HARNESS: Final = "edgekit_bridge.harness.process"
+HARNESSES: Final = {"trtexec": "edgekit_bridge.harness.tensorrt"}
+PROBE: Final = "edgekit_bridge.probe.describe"
 
 
 def _third_party(group: str) -> Iterator[Any]:
@@ -80,9 +102,29 @@ def transport(scheme: str) -> Transport:
     raise UsageError(f"No transport reaches {scheme}: devices.", hint=did_you_mean(scheme, known, "transports"))
 
 
-def harness() -> Harness:
-    """The harness for devices that can run programs."""
-    return cast("Harness", import_module(HARNESS).HARNESS)
+def harness(runtime: str = "") -> Harness:
+    """The harness for devices that can run programs; that of a runtime which has one of its own (`trtexec`)."""
+    return cast("Harness", import_module(HARNESSES.get(runtime, HARNESS)).HARNESS)
+
+
+def deployer() -> Deployer:
+    """What keeps versions of artifacts on devices."""
+    return cast("Deployer", import_module(DEPLOYER).DEPLOYER)
+
+
+def guard() -> Guard:
+    """What keeps a device to one user at a time."""
+    return cast("Guard", import_module(GUARD).GUARD)
+
+
+def probe() -> Probe:
+    """What tells what a device is."""
+    return cast("Probe", import_module(PROBE).PROBE)
+
+
+def provisioner() -> Provisioner:
+    """What puts runtimes on devices."""
+    return cast("Provisioner", import_module(PROVISIONER).PROVISIONER)
 
 
 def targets() -> TargetLibrary:

@@ -58,6 +58,7 @@ _FACTS: Final[Sequence[_Fact]] = (
     _Fact("mode", lambda run: run.schedule.mode, "likely", "pauses let clocks fall and caches go"),
     _Fact("period", lambda run: run.schedule.period_s, "likely", "pauses let clocks fall and caches go"),
     _Fact("governor", lambda run: _once(run.environment.before.governor), "likely", "it decides the clock"),
+    _Fact("power mode", lambda run: run.environment.power_mode, "likely", "it limits cores and clocks"),
     _Fact("throttled", lambda run: run.environment.after.throttled, "likely", "the board slowed itself down"),
     _Fact("taken in turns", lambda run: bool(run.pair), "possible", "the other model of the pair takes the caches"),
     _Fact("runtime", lambda run: run.runtime, "possible", "another version has other kernels"),

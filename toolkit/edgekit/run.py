@@ -11,6 +11,9 @@ RUN_VERSION: Final = 1
 Mode: TypeAlias = Literal["single-stream", "burst", "sustained", "cold"]
 
 
+Clock: TypeAlias = Literal["wall", "instructions"]
+
+
 Stopped: TypeAlias = Literal["repeat", "goal", "budget"]
 
 
@@ -33,6 +36,11 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         precision_goal: Go on with further processes until the median's interval reaches this far from it at most,
             relative (0.01 is 1 %); None: `repeat` processes, however sure.
         budget_s: The longest that reaching `precision_goal` may take, seconds.
+        clock: `wall`: the monotonic clock. `instructions`: an emulated board whose clock goes on by one nanosecond for
+            each instruction (QEMU, `-icount shift=0`); every time of the run then is a number of instructions.
+        governor: The frequency governor that every core is given for as long as each process measures; empty leaves
+            what the device has.
+        affinity: The cores that the process may use, by number; empty for all.
     """
 
     mode: Mode = "single-stream"
@@ -46,6 +54,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     delegate: Literal["default", "none"] = "default"
     precision_goal: float | None = None
     budget_s: float = 60.0
+    clock: Clock = "wall"
+    governor: str = ""
+    affinity: tuple[int, ...] = ()
 
 
 class TracePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +68,7 @@ class TracePoint(msgspec.Struct, frozen=True, kw_only=True):
         temperature_c: The hottest zone, degrees Celsius.
         frequency_hz: The fastest core's clock.
         throttled: Throttle flags as the board reports them.
+        power_mw: What the whole module takes, milliwatts, where its rails are known to tell it.
     """
 
     seconds: float
@@ -64,6 +76,7 @@ class TracePoint(msgspec.Struct, frozen=True, kw_only=True):
     temperature_c: float | None = None
     frequency_hz: int | None = None
     throttled: str | None = None
+    power_mw: float | None = None
 
 
 class Repetition(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +157,8 @@ class CpuState(msgspec.Struct, frozen=True, kw_only=True):
         governor: The frequency governor by core.
         temperature_c: Degrees Celsius by thermal zone.
         throttled: Throttle flags as the board reports them (`vcgencmd get_throttled`).
+        power_mw: Milliwatts by rail, from sensors on the board; averages over the sensor's own time, some 100 ms.
+        gpu_hz: Current clock of a Jetson's GPU.
     """
 
     load1: float | None = None
@@ -151,6 +166,8 @@ class CpuState(msgspec.Struct, frozen=True, kw_only=True):
     governor: tuple[str, ...] | None = None
     temperature_c: dict[str, float] | None = None
     throttled: str | None = None
+    power_mw: dict[str, float] | None = None
+    gpu_hz: int | None = None
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +188,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         packages: Versions of the runtime and of NumPy.
         before: What moves, before the first repetition.
         after: The same after the last.
+        power_mode: A Jetson's power mode with its number, such as `MAXN (0)`; empty where there is none.
+        clocks_pinned: Whether the cores (by `jetson_clocks`, the GPU too) can run at one clock only.
     """
 
     machine: str
@@ -187,6 +206,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     before: CpuState
     after: CpuState
     affinity: tuple[int, ...] = ()
+    power_mode: str = ""
+    clocks_pinned: bool | None = None
 
 
 class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,24 @@ class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     delegates: tuple[str, ...] = ()
 
 
+class PowerMode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A power mode that the device can be switched to.
+
+    Attributes:
+        name: As the device calls it (`MAXN`).
+        id: Its number, for `nvpmodel -m`.
+        cores: CPU cores that are on; 0 for unknown.
+        max_hz: Their highest clock; 0 for unknown.
+        note: On which variant of the device, when not on all.
+    """
+
+    name: Text
+    id: Count
+    cores: Count = 0
+    max_hz: Count = 0
+    note: str = ""
+
+
 class TargetProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A kind of device.
 
@@ -70,8 +88,11 @@ class TargetProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         glibc: The oldest C library of its usual systems (`2.31`); empty for none (Android's bionic).
         runtimes: What can execute a model there, best first.
         accelerators: What can speed it up.
+        boards: How such devices call themselves: parts of the device tree's model (`Raspberry Pi 4`), by which `edgekit
+            devices probe` knows them. A profile that extends this one does not inherit them.
         connect: The transports that usually reach it, best first (`ssh`).
         evidence: How well edgekit knows it: `physical`, `emulated` or `untested on hardware`.
+        power_modes: What its power can be limited to.
         sources: Where the figures come from.
     """
 
@@ -87,6 +108,8 @@ class TargetProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     evidence: Literal["physical", "emulated", "untested on hardware"]
     glibc: str = ""
     accelerators: tuple[Accelerator, ...] = ()
+    boards: tuple[Text, ...] = ()
+    power_modes: tuple[PowerMode, ...] = ()
     sources: tuple[Fact, ...] = ()
 
     def runtime_for(self, format_: str) -> RuntimeFact | None:

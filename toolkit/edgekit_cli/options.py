@@ -12,6 +12,20 @@ JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 DEVICE: Final = click.option("--device", "-d", default="local:", show_default=True, help="The device's URL.")
 
+DEVICES: Final = click.option(
+    "--device",
+    "-d",
+    "devices",
+    multiple=True,
+    default=("local:",),
+    show_default="local:",
+    help="A device's URL or name, or group:TAG; may be given several times.",
+)
+
+JOBS: Final = click.option(
+    "--jobs", "-j", default=8, show_default=True, type=click.IntRange(1, 256), help="Devices at once."
+)
+
 TARGET: Final = click.option(
     "--target", default="host", show_default=True, help="The device's profile (`edgekit targets list`)."
 )
@@ -62,6 +76,22 @@ class Counts(click.ParamType[tuple[int, ...]]):
         return tuple(dict.fromkeys(int(word) for word in words))
 
 
+class Cores(click.ParamType[tuple[int, ...]]):
+    """Cores by number, such as `2,3` or `0-3` or `0,4-7`."""
+
+    name = "cores"
+
+    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> tuple[int, ...]:
+        """Read them; each is kept once, in order."""
+        spans = [re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", word.strip()) for word in str(value).split(",")]
+        cores: set[int] = set()
+        for span in spans:
+            if span is None or int(span[2] or span[1]) < int(span[1]):
+                self.fail(f"{value!r} is no list of cores; write 2,3 or 0-3.", param, ctx)
+            cores.update(range(int(span[1]), int(span[2] or span[1]) + 1))
+        return tuple(sorted(cores))
+
+
 class Since(click.ParamType[str]):
     """A moment as UTC in ISO 8601, from `2026-01-31`, `2026-01-31T09:30` or `7d`: so many days ago."""
 
@@ -85,3 +115,4 @@ DURATION: Final = Duration()
 SINCE: Final = Since()
 SHARE: Final = Share()
 COUNTS: Final = Counts()
+CORES: Final = Cores()

@@ -2,20 +2,23 @@
 
 import shlex
 import signal
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from edgekit.device import DeviceUrl
 from edgekit.errors import DeviceError, MeasurementError
 from edgekit.protocols import Completed, Link
 from edgekit.target import TargetProfile
 from edgekit_bridge.harness import on_device
+from edgekit_bridge.provision.needs import runtimes_for
 
 T = TypeVar("T")
 
-_PACKAGES: Final = {"tflite": "ai-edge-litert", "torchscript": "torch"}
+_PACKAGES: Final = {"tflite": "ai-edge-litert", "torchscript": "torch", "onnx": "onnxruntime"}
 """What brings the runtime of a format, for a target whose profile names none."""
 
 _HINTS: Final[Mapping[str, str]] = {
@@ -25,7 +28,15 @@ _HINTS: Final[Mapping[str, str]] = {
     "operators": "Leave --operators out, or measure another format of the same model with it.",
     "engine": "Convert it for this device: `edgekit convert --target` names the engine.",
     "no-memory": "Use a smaller precision or model, or free memory on the device.",
+    "clock": "A board that counts is one of ours: edgekit virtual start NAME --clock instructions; then measure with "
+    "--clock instructions. Without both, time is measured.",
     "version": "Stage the artifact again: the harness on the device is another one.",
+    "governor": "Log in as root; or let this login set it, until the next start of the device: "
+    "sudo chmod a+w /sys/devices/system/cpu/cpufreq/policy*/scaling_governor; or set it by hand and leave --governor "
+    "out: echo performance | sudo tee /sys/devices/system/cpu/cpufreq/policy*/scaling_governor",
+    "no-governor": "Name another with --governor, or leave it out.",
+    "affinity": "Name other cores with --cores, or leave it out.",
+    "no-program": "Install it there, or put it on the PATH of this login.",
     "internal": "This is a fault of edgekit's harness; please report it with the log.",
 }
 """The next step by the kind of an error that the harness told."""
@@ -39,6 +50,13 @@ _SIGNAL_HINTS: Final[Mapping[str, str]] = {
 }
 """The next step by the signal that ended the harness."""
 
+_RESTART_S: Final = 60.0
+"""How long a device that broke the link is waited for, to learn whether it has started anew."""
+
+_RETRY_S: Final = 2.0
+
+_CALL_S: Final = 30.0
+
 _KEPT_LINES: Final = 3
 """Lines of standard error that an error message quotes; the log has all."""
 
@@ -49,6 +67,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     link: Link
     harness: str
     target: TargetProfile
+    device: DeviceUrl
     log: Path
 
     def ask(self, job: Mapping[str, Any], answer: type[T], *, timeout_s: float, advance: Callable[[float], None]) -> T:
@@ -70,6 +89,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         except MeasurementError:
             raise
         except DeviceError as error:
+            if error.transient and listener.boot_id and self._restarted(listener.boot_id):
+                raise _restart(listener) from error
             cause = f"The harness did not finish ({listener.phase}): {error.cause}"
             raise MeasurementError(cause, hint=error.hint, transient=error.transient) from error
         if listener.result is None:
@@ -81,6 +102,19 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
             cause = f"The harness gave a result that cannot be read: {error}."
             raise MeasurementError(cause, hint=_HINTS["internal"], log=self.log) from error
 
+    def _restarted(self, boot_id: str) -> bool:
+        """Whether the device has started anew since it said this; False when it stays away for `_RESTART_S`."""
+        deadline = time.monotonic() + _RESTART_S
+        while True:
+            try:
+                done = self.link.run(["cat", on_device.BOOT_ID], timeout_s=_CALL_S)
+            except DeviceError as error:
+                if not error.transient or time.monotonic() + _RETRY_S > deadline:
+                    return False
+                time.sleep(_RETRY_S)
+            else:
+                return done.returncode == 0 and done.stdout.decode(errors="replace").strip() != boot_id
+
     def _failure(self, listener: "_Listener", done: Completed, format_: str) -> MeasurementError:
         self._keep_log(done)
         if listener.error is None:
@@ -90,6 +124,9 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         return MeasurementError(message, hint=hint, log=self.log)
 
     def _install(self, format_: str) -> str:
+        if self.device.scheme != "local":
+            best = next((need.name for need in runtimes_for(format_)), format_)
+            return f"Install it there: edgekit provision {self.device} --runtime {best}"
         runtime = self.target.runtime_for(format_)
         package = f"{runtime.package}{runtime.version}" if runtime else _PACKAGES.get(format_, format_)
         command = shlex.join([self.link.python(), "-m", "pip", "install", package])
@@ -118,6 +155,14 @@ def _death(listener: "_Listener", done: Completed, log: Path) -> MeasurementErro
     )
 
 
+def _restart(listener: "_Listener") -> MeasurementError:
+    return MeasurementError(
+        f"The device restarted while it measured ({listener.phase}).",
+        hint="Look at its power supply first, then at its temperature, then whether it ran out of memory "
+        "(journalctl -b -1 -e, or dmesg); a smaller model or precision takes less of all three.",
+    )
+
+
 def _signal_name(returncode: int) -> str:
     """The signal behind an exit code: negative here, 128 + n through a shell (POSIX, exit status)."""
     number = -returncode if returncode < 0 else returncode - 128
@@ -132,6 +177,7 @@ class _Listener:
 
     def __init__(self, advance: Callable[[float], None]) -> None:
         self.phase = "start"
+        self.boot_id = ""
         self.result: dict[str, Any] | None = None
         self.error: tuple[str, str] | None = None
         self._advance = advance
@@ -145,6 +191,7 @@ class _Listener:
         match event.get("event"):
             case "hello":
                 _same_version(event)
+                self.boot_id = str(event.get("boot_id") or "")
             case "phase":
                 self.phase = str(event.get("phase"))
             case "progress":

@@ -12,6 +12,7 @@ A job is an object with `job_version` and `mode`:
 - `operators`: where the time goes, operator by operator, as far as the runtime says. Slower than `measure`.
 - `golden`: run the golden vectors. A process of its own, so that it warms nothing up for `measure`.
 - `probe`: describe the machine; imports nothing.
+- `program`: run a program that measures by itself (trtexec), under the same settings.
 
 The host imports the same file for its parity checks: `open_model` is what runs a model in both places.
 """
@@ -24,18 +25,21 @@ import math
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import warnings
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import repeat
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-HARNESS_VERSION = "1.1"
-"""1.0: first; 1.1: burst, sustained and cold modes, pairs, operators. The host refuses another one."""
+HARNESS_VERSION = "1.2"
+"""1.0: first; 1.1: burst, sustained and cold modes, pairs, operators; 1.2: runtimes of our own, ONNX, governors, power,
+counted instructions. The host refuses another one."""
 
 JOB_VERSION = 1
 """1: first. Raised when a job of the old form would be misread."""
@@ -52,6 +56,9 @@ WINDOW_SAMPLES = 5
 HEARTBEAT_S = 1.0
 """How often a long measurement says that it is alive. Rare, since the listener may share our CPU."""
 
+COUNTING_CLOCK = "edgekit.clock=instructions"
+"""A word of the kernel's command line: the board is emulated, and its clock goes on by 1 ns for each instruction."""
+
 TURN_S = 0.02
 """How long one of a pair runs before the other: shorter than what drifts (clocks, load), longer than caches take."""
 
@@ -63,6 +70,12 @@ OVERHEAD_CALLS = 2000
 
 MEDIAN_SAMPLES = 2000
 """Most samples of a window that its median is taken of, evenly spread: sorting more would show in the peak memory."""
+
+ROOT = "/"
+"""Where the device's /proc and /sys begin."""
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""Another one after each start of the device (random(4))."""
 
 Ticks = Any
 """An array of times in ticks of `clock` (typing knows array.array only since Python 3.9)."""
@@ -305,6 +318,25 @@ def torch_module() -> Any:
     except ImportError as error:
         raise HarnessError("no-runtime", "torch cannot be imported: " + first_line(error)) from error
     return torch
+
+
+def onnxruntime_module() -> Any:
+    """ONNX Runtime, told to write errors only."""
+    need_numpy()
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        told = "is not installed" if missing == "onnxruntime" else "lacks {}".format(missing)
+        raise HarnessError("no-runtime", "onnxruntime {}.".format(told)) from error
+    except ImportError as error:
+        raise HarnessError("no-runtime", "onnxruntime cannot be imported: " + first_line(error)) from error
+    onnxruntime.set_default_logger_severity(ONNX_ERRORS)
+    return onnxruntime
+
+
+ONNX_ERRORS = 3
+"""ONNX Runtime's severity of errors (onnxruntime_c_api.h, OrtLoggingLevel)."""
 
 
 def is_integer(dtype: Any) -> bool:
@@ -686,10 +718,186 @@ class TorchscriptModel:
         return "TorchScript lite, torch {}".format(self._torch.__version__)
 
 
-MODELS: Dict[str, Any] = {"tflite": TfliteModel, "torchscript": TorchscriptModel}
+class OnnxModel:
+    """An .onnx file in ONNX Runtime, on its CPU provider alone."""
+
+    method = "wall time of InferenceSession.run_with_iobinding alone: inputs are bound before, outputs are not read"
+
+    def __init__(
+        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str, delegate: str
+    ) -> None:
+        del engine  # TorchScript's
+        if delegate != "default":
+            raise HarnessError("delegate", "ONNX Runtime's CPU provider is no delegate that could be left out.")
+        self._onnxruntime = onnxruntime_module()
+        self._path = path
+        self._threads = threads
+        with onnx_errors("bad-model"):
+            self._session = self._open()
+            details = {item.name: item for item in self._session.get_inputs()}
+            results = {item.name: item for item in self._session.get_outputs()}
+        self._inputs = [(spec, bound(spec, place, details, "input")) for place, spec in enumerate(inputs)]
+        self._outputs = [(spec, bound(spec, place, results, "output")) for place, spec in enumerate(outputs)]
+        self._arrays: List[Any] = []
+        self._binding: Any = None
+        self.timed: Callable[[], Any] = self.invoke
+
+    def _open(self, profile: str = "") -> Any:
+        """A session; with `profile`, one that writes its times to a file of this beginning."""
+        options = self._onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = self._onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = ONNX_ERRORS
+        if profile:
+            options.enable_profiling = True
+            options.profile_file_prefix = profile
+        return self._onnxruntime.InferenceSession(self._path, options, providers=["CPUExecutionProvider"])
+
+    def running(self) -> ContextManager[Any]:
+        """Tells ONNX Runtime's own exceptions, which are no RuntimeErrors, as an inference's."""
+        return onnx_errors("inference")
+
+    def set_inputs(self, values: Dict[str, Any]) -> None:
+        """Give the inputs by name; real numbers are quantized where the model takes integers."""
+        import numpy as np
+
+        self._arrays = [self._stored(spec, detail, np.asarray(given(values, spec))) for spec, detail in self._inputs]
+        self._binding = self._bind(self._session)
+        self.timed = partial(self._session.run_with_iobinding, self._binding)
+
+    def _bind(self, session: Any) -> Any:
+        """The inputs where they lie, and outputs that the first inference allocates and later ones fill again."""
+        binding = session.io_binding()
+        with onnx_errors("bad-input"):
+            for (_, detail), array in zip(self._inputs, self._arrays):
+                binding.bind_cpu_input(detail.name, array)
+            for _, detail in self._outputs:
+                binding.bind_output(detail.name)
+        return binding
+
+    def _stored(self, spec: Spec, detail: Any, array: Any) -> Any:
+        import numpy as np
+
+        dtype = onnx_dtype(detail)
+        check_shape(spec, detail.shape, array)
+        stated = spec.get("quantization")
+        if is_integer(dtype) and array.dtype.kind == "f":
+            if not stated:
+                raise HarnessError(
+                    "bad-input", "Input {!r} takes integers and the model has no scale for it.".format(spec["name"])
+                )
+            array = Affine(stated["scale"], stated["zero_point"], stated.get("axis", 0), array.ndim).store(array, dtype)
+        return np.array(as_type(array, dtype, spec["name"]), order="C")
+
+    def invoke(self) -> None:
+        """Run once."""
+        with self.running():
+            self._session.run_with_iobinding(self._binding)
+
+    def outputs(self) -> Dict[str, Any]:
+        """The outputs of the last run by name, as real numbers."""
+        with self.running():
+            values = self._binding.copy_outputs_to_cpu()
+        return {spec["name"]: self._real(spec, value) for (spec, _), value in zip(self._outputs, values)}
+
+    def _real(self, spec: Spec, value: Any) -> Any:
+        import numpy as np
+
+        stated = spec.get("quantization")
+        if stated and is_integer(value.dtype):
+            return Affine(stated["scale"], stated["zero_point"], stated.get("axis", 0), value.ndim).load(value)
+        return np.array(value)
+
+    def run(self, values: Dict[str, Any]) -> Dict[str, Any]:
+        """Inputs by name in, outputs by name out."""
+        self.set_inputs(values)
+        self.invoke()
+        return self.outputs()
+
+    def operators(self, count: int) -> List[Dict[str, Any]]:
+        """Each kind of operator's own time in one inference, nanoseconds, from the profiler of a session of its own.
+
+        The profiler rounds each call down to microseconds, so that many short ones are told too short.
+        """
+        import tempfile  # here, since what it brings along would be in every measurement's memory
+
+        with tempfile.TemporaryDirectory() as folder, self.running():
+            session = self._open(os.path.join(folder, "profile"))
+            binding = self._bind(session)
+            for _ in range(count + 1):
+                session.run_with_iobinding(binding)
+            with open(session.end_profiling(), "rb") as stream:
+                events = json.loads(stream.read().decode("utf-8"))
+        return onnx_operators(events, count)
+
+    def delegate(self) -> str:
+        """What executes the graph."""
+        return "CPUExecutionProvider"
+
+    def packages(self) -> Dict[str, str]:
+        """Versions of the runtime and of NumPy."""
+        return dict(installed_versions(["onnxruntime", "numpy"]), onnxruntime=str(self._onnxruntime.__version__))
+
+    def describe(self) -> str:
+        """The runtime with its version."""
+        return "ONNX Runtime {}".format(self._onnxruntime.__version__)
+
+
+@contextmanager
+def onnx_errors(kind: str) -> Iterator[None]:
+    """Tell what ONNX Runtime raises as a `HarnessError`; its exceptions have no base but Exception."""
+    try:
+        yield
+    except Exception as error:
+        if not (isinstance(error, (RuntimeError, ValueError)) or type(error).__module__.startswith("onnxruntime")):
+            raise
+        raise HarnessError(kind, first_line(error)) from error
+
+
+def check_shape(spec: Spec, wanted: Sequence[Any], array: Any) -> None:
+    """Refuse an array whose sizes the model does not take; what is no number in `wanted` may be any size."""
+    fits = len(wanted) == array.ndim and all(
+        size == has for size, has in zip(wanted, array.shape) if isinstance(size, int)
+    )
+    if not fits:
+        told = ["x".join(map(str, shape)) or "scalar" for shape in (array.shape, wanted)]
+        raise HarnessError("bad-input", "Input {!r} has shape {}; the model takes {}.".format(spec["name"], *told))
+
+
+def onnx_dtype(detail: Any) -> Any:
+    """The NumPy dtype of an input (onnx.proto, TensorProto.DataType, as ONNX Runtime spells it: `tensor(float)`)."""
+    import numpy as np
+
+    kind = detail.type[len("tensor(") : -1]
+    try:
+        return np.dtype({"float": "float32", "double": "float64"}.get(kind, kind))
+    except TypeError as error:
+        raise HarnessError("bad-model", "Input {!r} is of type {}.".format(detail.name, detail.type)) from error
+
+
+def onnx_operators(events: Sequence[Dict[str, Any]], count: int) -> List[Dict[str, Any]]:
+    """Times by kind of operator from the profiler's events, without the first inference's."""
+    runs = sorted(event["ts"] for event in events if event.get("name") == "model_run")
+    found: Dict[str, List[int]] = {}
+    for event in events:
+        kernel = event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
+        if kernel and event["ts"] >= runs[1]:
+            found.setdefault(event["args"]["op_name"], []).append(event["dur"])
+    return [
+        {"name": name, "calls": len(times) / float(count), "self_ns": round(1000.0 * sum(times) / count)}
+        for name, times in found.items()
+    ]
+
+
+MODELS: Dict[str, Any] = {"tflite": TfliteModel, "torchscript": TorchscriptModel, "onnx": OnnxModel}
 """The adapter for each format; every one has the methods of `TfliteModel`."""
 
-IMPORTS: Dict[str, Callable[[], Any]] = {"tflite": tflite_interpreter, "torchscript": torch_module}
+IMPORTS: Dict[str, Callable[[], Any]] = {
+    "tflite": tflite_interpreter,
+    "torchscript": torch_module,
+    "onnx": onnxruntime_module,
+}
 """What imports the runtime of a format."""
 
 
@@ -715,7 +923,7 @@ def open_model(
         delegate: `default`, or `none` to leave the runtime's default delegate out.
     """
     if model_format not in MODELS:
-        raise HarnessError("job", "This harness runs {}, not {!r}.".format(" and ".join(MODELS), model_format))
+        raise HarnessError("job", "This harness runs {}, not {!r}.".format(", ".join(MODELS), model_format))
     if not os.path.isfile(path):
         raise HarnessError("bad-model", "There is no file {}.".format(path))
     return MODELS[model_format](path, inputs, outputs, threads=threads, engine=engine, delegate=delegate)
@@ -870,7 +1078,7 @@ def machine_kind(root: str = "/", marker: Optional[str] = None) -> str:
 
     QEMU with KVM runs on the CPU itself: it shows a KVM clock, which QEMU's own emulation has not.
     """
-    if marker or (read_text("/proc/thread-self/cmdline", root) or "").split("/")[-1].startswith("qemu-"):
+    if marker or (read_text("/proc/thread-self/cmdline", root) or "").split(" ")[0].split("/")[-1].startswith("qemu-"):
         return "emulated"  # the second is user-mode QEMU, which fakes /proc/self but not this
     dmi = " ".join(
         read_text("/sys/class/dmi/id/" + name, root) or "" for name in ("sys_vendor", "product_name", "bios_vendor")
@@ -928,6 +1136,181 @@ def throttled(root: str = "/") -> Optional[str]:
     return done.stdout.decode("ascii", "replace").strip().partition("=")[2] or None
 
 
+# --- Power and the state of a Jetson ----------------------------------------------------------------------------
+
+TOTAL_RAILS = (
+    ("VDD_IN",),
+    ("POM_5V_IN",),
+    ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),
+    ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"),
+)
+"""The rails that together are a module's whole power: the one that feeds it, else its parts (NVIDIA Jetson Linux
+Developer Guide, "Platform Power and Performance": Orin Nano and Xavier NX, Nano, AGX Orin, AGX Xavier)."""
+
+TOOL_S = 2.0
+"""The longest that a tool of the board's maker may take to say what it knows."""
+
+GPU_CLOCK = re.compile(r"\.(gpu|g[apv]1[01]b)$")
+"""How devfreq calls a Jetson's GPU: 57000000.gpu, 17000000.gp10b, .gv11b, .ga10b."""
+
+
+def tool_output(argv: Sequence[str]) -> str:
+    """What a tool prints; empty when it is missing, refuses, or takes too long."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=TOOL_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("utf-8", "replace")
+
+
+def read_number(path: str) -> Optional[float]:
+    """The number in a file of /sys; None when there is none."""
+    try:
+        return float(read_text(path) or "")
+    except ValueError:
+        return None
+
+
+def rails(root: str = "/") -> Optional[Dict[str, float]]:
+    """Milliwatts by rail; None where no sensor can be read.
+
+    Sensors show as hwmon devices (Linux, Documentation/hwmon/ina3221.rst and sysfs-interface.rst), and in JetPack 4 as
+    IIO devices of NVIDIA's own driver, in milliwatts.
+    """
+    places = ("/sys/class/hwmon/hwmon[0-9]*", "/sys/bus/i2c/drivers/ina*/*/hwmon/hwmon[0-9]*")
+    folders = [path for place in places for path in by_number(place, root)]
+    found: Dict[str, float] = {}
+    for folder in {os.path.realpath(path): path for path in folders}:
+        for name, value in hwmon_rails(folder):
+            found[name if name not in found else "{} ({})".format(name, os.path.basename(folder))] = value
+    for path in by_number("/sys/bus/i2c/drivers/ina3221x/*/iio:device*/rail_name_[0-9]*", root):
+        folder, channel = os.path.dirname(path), path.rsplit("_", 1)[1]
+        watt = read_number(os.path.join(folder, "in_power{}_input".format(channel)))
+        if watt is not None:
+            found[read_text(path) or os.path.basename(path)] = watt
+    return found or None
+
+
+def hwmon_rails(folder: str) -> Iterator[Tuple[str, float]]:
+    """The rails of one hwmon device: labelled voltages (mV) with their currents (mA), else its power (uW)."""
+    for path in by_number("/in[0-9]*_label", folder):
+        place = os.path.basename(path)[2 : -len("_label")]
+        volt, ampere = (read_number(os.path.join(folder, kind + place + "_input")) for kind in ("in", "curr"))
+        if volt is not None and ampere is not None:
+            yield read_text(path) or place, round(volt * ampere / 1000.0, 1)
+    for path in by_number("/power[0-9]*_input", folder):
+        watt = read_number(path)
+        if watt is not None:
+            name = read_text(path[: -len("_input")] + "_label") or read_text(os.path.join(folder, "name"))
+            yield name or os.path.basename(folder), round(watt / 1000.0, 1)
+
+
+def total_mw(found: Optional[Dict[str, float]]) -> Optional[float]:
+    """The module's whole power, where its rails are known to tell it."""
+    for parts in TOTAL_RAILS:
+        if found and all(part in found for part in parts):
+            return round(sum(found[part] for part in parts), 1)
+    return None
+
+
+def parse_tegrastats(line: str) -> Dict[str, Any]:
+    """What one line of tegrastats says, as it is written from JetPack 4 to 6; what it leaves out is not in the result.
+
+    NVIDIA Jetson Linux Developer Guide, "Tegrastats Utility". Power is `NAME now/average`, in milliwatts, without the
+    unit before JetPack 5.
+    """
+    found: Dict[str, Any] = {}
+    ram = re.search(r"\bRAM (\d+)/(\d+)MB", line)
+    cores = re.search(r"\bCPU \[([^\]]*)\]", line)
+    gpu = re.search(r"\bGR3D_FREQ (\d+)%(?:@\[?(\d+))?", line)
+    zones = [(name, float(value)) for name, value in re.findall(r"(\w+)@(-?\d+(?:\.\d+)?)C\b", line)]
+    power = re.findall(r"\b([A-Z]\w*) (\d+)(?:mW)?/\d+(?:mW)?(?=\s|$)", line)
+    if ram:
+        found["ram_bytes"], found["ram_total_bytes"] = (int(value) << 20 for value in ram.groups())
+    if cores:
+        found["frequency_hz"] = [int(value) * 1000000 for value in re.findall(r"%@(\d+)", cores.group(1))]
+    if gpu:
+        found["gpu_load"] = int(gpu.group(1)) / 100.0
+    if gpu and gpu.group(2):
+        found["gpu_hz"] = int(gpu.group(2)) * 1000000
+    if zones:
+        found["temperature_c"] = {name: value for name, value in zones if value > ABSOLUTE_ZERO_C}
+    if power:
+        found["power_mw"] = {name: float(value) for name, value in power}
+    return found
+
+
+ABSOLUTE_ZERO_C = -273.15 + 18
+"""A zone that is switched off reads -256 degrees."""
+
+
+def tegrastats() -> Dict[str, Any]:
+    """One sample of tegrastats; empty where there is none."""
+    try:
+        process = subprocess.Popen(
+            ["tegrastats", "--interval", "100"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:
+        return {}
+    limit = threading.Timer(TOOL_S, process.kill)
+    limit.start()
+    try:
+        line = process.stdout.readline() if process.stdout else b""
+    finally:
+        limit.cancel()
+        process.kill()
+        process.communicate()
+    return parse_tegrastats(line.decode("utf-8", "replace"))
+
+
+def gpu_hz(root: str = "/") -> Optional[int]:
+    """A Jetson's GPU clock (Linux, Documentation/ABI/testing/sysfs-class-devfreq)."""
+    for path in by_number("/sys/class/devfreq/*", root):
+        value = read_number(os.path.join(path, "cur_freq")) if GPU_CLOCK.search(path) else None
+        if value is not None:
+            return int(value)
+    return None
+
+
+def parse_power_mode(text: str) -> str:
+    """The mode that `nvpmodel -q` names, with its number: `MAXN (0)`."""
+    name = re.search(r"NV Power Mode: *(\S+)", text)
+    number = re.search(r"^(\d+)\s*$", text, re.MULTILINE)
+    if not name:
+        return ""
+    return "{} ({})".format(name.group(1), number.group(1)) if number else name.group(1)
+
+
+def parse_jetson_clocks(text: str) -> Optional[bool]:
+    """Whether `jetson_clocks --show` tells one clock only for each core that is on, and for the GPU.
+
+    The memory's line says nothing of this: its clock is pinned by an override, not by its limits.
+    """
+    parts = [line for line in text.splitlines() if re.match(r"(cpu\d+:|GPU) ", line) and "Online=0" not in line]
+    limits = [re.search(r"\bMinFreq=(\d+) MaxFreq=(\d+)", line) for line in parts]
+    return all(pair.group(1) == pair.group(2) for pair in limits if pair) if any(limits) else None
+
+
+def clocks_pinned(root: str = "/") -> Optional[bool]:
+    """Whether the cores can run at one clock only: by jetson_clocks, which wants root, else by their limits."""
+    told = parse_jetson_clocks(tool_output(["jetson_clocks", "--show"])) if root == "/" else None
+    if told is not None:
+        return told
+    cpufreq = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_"
+    low, high = ([read_number(path) for path in by_number(cpufreq + end, root)] for end in ("min_freq", "max_freq"))
+    return low == high if low and None not in low else None
+
+
 def cpu_state(root: str = "/") -> Dict[str, Any]:
     """What moves during a run (Linux, Documentation/admin-guide/pm/cpufreq.rst and driver-api/thermal)."""
     load = (read_text("/proc/loadavg", root) or "").split()
@@ -947,7 +1330,16 @@ def cpu_state(root: str = "/") -> Dict[str, Any]:
         "governor": [value for value in governors if value] or None,
         "temperature_c": zones or None,
         "throttled": throttled(root),
+        "power_mw": rails(root),
+        "gpu_hz": gpu_hz(root),
     }
+
+
+def whole_state() -> Dict[str, Any]:
+    """`cpu_state`, and what only tegrastats tells: it takes a tenth of a second, too long while something is timed."""
+    state = cpu_state(ROOT)
+    told = {} if state["power_mw"] or ROOT != "/" else tegrastats()
+    return dict(state, **{key: told[key] for key in ("power_mw", "gpu_hz", "temperature_c") if told.get(key)})
 
 
 def describe_machine(root: str = "/") -> Dict[str, Any]:
@@ -965,7 +1357,182 @@ def describe_machine(root: str = "/") -> Dict[str, Any]:
         "affinity": affinity(),
         "memory_bytes": memory_bytes(root),
         "kind": machine_kind(root, os.environ.get("EDGEKIT_EMULATED")),
+        "power_mode": parse_power_mode(tool_output(["nvpmodel", "-q"]) if root == "/" else ""),
+        "clocks_pinned": clocks_pinned(root),
     }
+
+
+# --- What is set while measuring --------------------------------------------------------------------------------
+
+
+def governor_files(root: str) -> List[str]:
+    """Where each group of cores is told how to choose its clock (Linux, Documentation/admin-guide/pm/cpufreq.rst)."""
+    cpu = "/sys/devices/system/cpu/"
+    policies = by_number(cpu + "cpufreq/policy[0-9]*/scaling_governor", root)
+    return policies or by_number(cpu + "cpu[0-9]*/cpufreq/scaling_governor", root)
+
+
+def check_governor(files: Sequence[str], name: str) -> None:
+    """Refuse a governor that the device does not have."""
+    if not files:
+        raise HarnessError("no-governor", "This device has no frequency governor to set: its kernel has no cpufreq.")
+    for path in files:
+        known = (read_text(os.path.join(os.path.dirname(path), "scaling_available_governors")) or "").split()
+        if known and name not in known:
+            raise HarnessError(
+                "no-governor", "There is no governor {!r} here; it has {}.".format(name, ", ".join(known))
+            )
+
+
+def write_governor(path: str, name: str) -> None:
+    """Set one; the kernel may refuse, or take it and do something else."""
+    try:
+        with open(path, "w") as stream:
+            stream.write(name)
+    except OSError as error:
+        raise HarnessError("governor", "Cannot set {} to {!r}: {}.".format(path, name, error.strerror)) from error
+    if read_text(path) != name:
+        raise HarnessError("governor", "{} stays {!r} where {!r} was set.".format(path, read_text(path), name))
+
+
+def write_back(before: Dict[str, str]) -> bool:
+    """Set every governor back; whether all of them are what they were."""
+    failed = 0
+    for path, name in before.items():
+        try:
+            if read_text(path) != name:
+                write_governor(path, name)
+        except HarnessError:
+            failed += 1
+    return not failed
+
+
+class Guard:
+    """A process that sets governors back when this one ends, however that happens.
+
+    It waits at a pipe whose other end only this process holds; even SIGKILL closes that. It has a session of its own,
+    so that what kills our process group leaves it alone, and takes no time while it waits.
+    """
+
+    def __init__(self, before: Dict[str, str]) -> None:
+        self._before = before
+        end, self._held = os.pipe()
+        ready, told = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                self._wait(end, told)
+            finally:
+                os._exit(1)
+        os.close(end)
+        os.close(told)
+        watching = os.read(ready, 1)  # nothing may be set before it is out of reach of what kills us
+        os.close(ready)
+        if not watching:
+            self.end()
+            raise HarnessError("governor", "No process could be started that sets the governors back.")
+
+    def _wait(self, end: int, told: int) -> None:
+        os.setsid()
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        leave_descriptors({end, told})
+        os.write(told, b".")
+        os.close(told)
+        while os.read(end, 1):
+            pass
+        os._exit(0 if write_back(self._before) else 1)
+
+    def end(self) -> None:
+        """Let it set them back, and wait until it has; do so ourselves if it is gone."""
+        os.close(self._held)
+        _, status = os.waitpid(self._pid, 0)
+        if status and not write_back(self._before):
+            raise HarnessError("governor", "The governors could not be set back to what they were before.")
+
+
+def leave_descriptors(kept: Set[int]) -> None:
+    """Close every descriptor but these, so that nobody waits for us at the other end of one."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if number > 2 and number not in kept:  # noqa: PLR2004 - the standard ones
+            try:
+                os.close(number)
+            except OSError:
+                continue  # what listed the folder
+
+
+@contextmanager
+def governed(name: str, root: str = "/") -> Iterator[None]:
+    """Inside, every core has this frequency governor; afterwards, whatever happens, the one that it had."""
+    files = governor_files(root) if name else []
+    if name:
+        check_governor(files, name)
+    before = {path: told for path, told in ((path, read_text(path)) for path in files) if told}
+    if set(before.values()) <= {name}:
+        yield
+        return
+    guard = Guard(before)
+    try:
+        for path in before:
+            write_governor(path, name)
+        yield
+    finally:
+        guard.end()
+
+
+def online_cores(root: str) -> List[int]:
+    """The cores that are on, by number, from a list such as `0-3,5`."""
+    text = read_text("/sys/devices/system/cpu/online", root) or "0-{}".format((os.cpu_count() or 1) - 1)
+    spans = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    return [core for span in spans for core in range(span[0], span[-1] + 1)]
+
+
+@contextmanager
+def on_cores(cores: Sequence[int], root: str = "/") -> Iterator[None]:
+    """Inside, this process and its threads to come run on these cores only."""
+    before = affinity()
+    if cores:
+        use_cores(sorted(set(cores)), root)
+    try:
+        yield
+    finally:
+        if cores:
+            os.sched_setaffinity(0, before)
+
+
+def use_cores(cores: Sequence[int], root: str) -> None:
+    """Run on these from now on.
+
+    Raises:
+        HarnessError: Some are not there, are off, or are not for us (cpuset(7)).
+    """
+    there = online_cores(root)
+    missing = [str(core) for core in cores if core not in there]
+    if missing:
+        raise HarnessError(
+            "affinity", "There is no core {} here; it has {}.".format(", ".join(missing), ", ".join(map(str, there)))
+        )
+    try:
+        os.sched_setaffinity(0, cores)
+    except (AttributeError, OSError) as error:
+        raise HarnessError("affinity", "The cores cannot be chosen here: {}.".format(first_line(error))) from error
+    if affinity() != list(cores):
+        raise HarnessError("affinity", "Of the cores asked for, this login may use {} only.".format(affinity()))
+
+
+@contextmanager
+def settings(job: Dict[str, Any]) -> Iterator[None]:
+    """Inside, the device is set as the job's schedule says, if the job is one that times something."""
+    schedule = job["schedule"] if job["mode"] in TIMED and "schedule" in job else {}
+    with governed(schedule.get("governor", ""), ROOT), on_cores(schedule.get("affinity", ()), ROOT):
+        yield
+
+
+TIMED = ("measure", "pair", "operators", "program")
+"""Modes that time something."""
 
 
 # --- Modes ------------------------------------------------------------------------------------------------------
@@ -1063,6 +1630,8 @@ class Opened:
             "garbage collector off",
             "input: " + ("the first golden vector" if self.job.get("golden") else "random"),
         ]
+        if self.job["schedule"].get("clock") == "instructions":
+            parts.append("EMULATED: that clock counts executed instructions, one a nanosecond; no latency")
         if self.evicted:
             parts.append("the model file was dropped from the page cache first")
         if self.job.get("slowed"):
@@ -1144,12 +1713,12 @@ def interruptions() -> Tuple[int, int, int]:
 
 def measure(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
     """One repetition, in this order: import, load, first inference, warm-up, steady state."""
-    before = cpu_state()
+    before = whole_state()
     opened = Opened(job, channel)
     with inferring([opened]):
         steady = run_timed(opened.call, job["schedule"], channel)
     steady.end()
-    return opened.result(steady, dict(describe_machine(), before=before, after=cpu_state()))
+    return opened.result(steady, dict(describe_machine(ROOT), before=before, after=whole_state()))
 
 
 @contextmanager
@@ -1212,7 +1781,7 @@ class Rarely:
 
 def trace_point(seconds: float, count: int) -> Dict[str, Any]:
     """The hottest zone and the fastest clock now, `seconds` into the steady state, after `count` samples."""
-    state = cpu_state()
+    state = cpu_state(ROOT)
     zones, clocks = state["temperature_c"] or {}, state["frequency_hz"] or []
     return {
         "seconds": round(seconds, 3),
@@ -1220,12 +1789,13 @@ def trace_point(seconds: float, count: int) -> Dict[str, Any]:
         "temperature_c": max(zones.values()) if zones else None,
         "frequency_hz": max(clocks) if clocks else None,
         "throttled": state["throttled"],
+        "power_mw": total_mw(state["power_mw"]),
     }
 
 
 def measure_pair(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
     """One repetition of two models that take turns: A B B A, so that a steady drift meets both alike."""
-    before = cpu_state()
+    before = whole_state()
     pair = [Opened(dict(job, **one), channel) for one in job["pair"]]
     schedule = job["schedule"]
     found = [Steady(), Steady()]
@@ -1235,7 +1805,7 @@ def measure_pair(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
         take_turns([opened.call for opened in pair], found, schedule, channel)
     for steady in found:
         steady.end()
-    machine = dict(describe_machine(), before=before, after=cpu_state())
+    machine = dict(describe_machine(ROOT), before=before, after=whole_state())
     return {"pair": [opened.result(steady, machine) for opened, steady in zip(pair, found)]}
 
 
@@ -1270,7 +1840,33 @@ def measure_operators(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
 def probe(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
     """Describe the machine."""
     del job, channel
-    return {"machine": describe_machine(), "state": cpu_state()}
+    return {"machine": describe_machine(ROOT), "state": whole_state()}
+
+
+def run_program(job: Dict[str, Any], channel: Channel) -> Dict[str, Any]:
+    """Run a program that measures by itself: what it wrote (both outputs), its time, its peak memory, the machine."""
+    import resource
+
+    before = whole_state()
+    channel.phase("run")
+    start = clock()
+    try:
+        done = subprocess.run(
+            job["argv"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+    except OSError as error:
+        raise HarnessError("no-program", "Cannot start {}: {}".format(job["argv"][0], first_line(error))) from error
+    return {
+        "returncode": done.returncode,
+        "output": done.stdout.decode("utf-8", "replace")[-OUTPUT_CHARACTERS:],
+        "elapsed_ns": nanoseconds(clock() - start),
+        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        "environment": dict(describe_machine(ROOT), packages={}, before=before, after=whole_state()),
+    }
+
+
+OUTPUT_CHARACTERS = 50000
+"""How much of a program's output is told, from its end."""
 
 
 MODES = {
@@ -1279,6 +1875,7 @@ MODES = {
     "operators": measure_operators,
     "golden": check_golden,
     "probe": probe,
+    "program": run_program,
 }
 
 
@@ -1310,17 +1907,49 @@ def read_job(arguments: Sequence[str]) -> Dict[str, Any]:
         )
     if job.get("mode") not in MODES:
         raise HarnessError("job", "The job's mode is {!r}, not one of {}.".format(job.get("mode"), ", ".join(MODES)))
-    if job["mode"] != "probe" and job.get("format") not in MODELS:
-        raise HarnessError("job", "This harness runs {}, not {!r}.".format(" and ".join(MODELS), job.get("format")))
+    if job["mode"] not in ("probe", "program") and job.get("format") not in MODELS:
+        raise HarnessError("job", "This harness runs {}, not {!r}.".format(", ".join(MODELS), job.get("format")))
     return dict(job)
+
+
+def check_clock(job: Dict[str, Any], root: str = "/") -> None:
+    """Refuse to take instructions for time, or time for instructions.
+
+    Raises:
+        HarnessError: The device's clock is not the one that the job is for.
+    """
+    wanted = job.get("schedule", {}).get("clock", "wall")
+    counts = COUNTING_CLOCK in (read_text("/proc/cmdline", root) or "").split()
+    if wanted == "instructions" and not counts:
+        raise HarnessError("clock", "This device's clock tells time; it does not count instructions.")
+    if wanted == "wall" and counts and job["mode"] in ("measure", "pair"):
+        raise HarnessError("clock", "This device's clock counts instructions; it does not tell time.")
+
+
+def find_runtime(job: Dict[str, Any]) -> None:
+    """Let imports look first where edgekit puts runtimes.
+
+    That is one folder, the best there is, since two of them may hold packages that do not go together.
+    """
+    found = next((path for path in job.get("paths", []) if os.path.isdir(path)), None)
+    if found:
+        sys.path.insert(0, found)
+    elif job.get("runtime"):
+        raise HarnessError("no-runtime", "edgekit has not put {} on this device.".format(job["runtime"]))
 
 
 def answer(arguments: Sequence[str], channel: Channel) -> int:
     """Do the job; 0, or 1 after an `error` event."""
-    channel.event("hello", harness=HARNESS_VERSION, job_version=JOB_VERSION, pid=os.getpid())
+    channel.event(
+        "hello", harness=HARNESS_VERSION, job_version=JOB_VERSION, pid=os.getpid(), boot_id=read_text(BOOT_ID)
+    )
     try:
         job = read_job(arguments)
-        channel.event("result", **MODES[job["mode"]](job, channel))
+        check_clock(job)
+        find_runtime(job)
+        with settings(job):
+            result = MODES[job["mode"]](job, channel)
+        channel.event("result", **result)
     except HarnessError as error:
         channel.event("error", kind=error.kind, message=str(error))
     except MemoryError:

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -30,6 +31,7 @@ from edgekit.target import TargetProfile
 from edgekit_bridge.harness import on_device
 from edgekit_bridge.harness.exchange import Exchange
 from edgekit_bridge.harness.stage import stage_artifact
+from edgekit_bridge.provision.needs import runtimes_for
 
 _START_S: Final = 180.0
 """What starting Python, importing the runtime and loading may take: torch takes 17 s on an emulated Pi 4."""
@@ -87,13 +89,27 @@ class _Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _ProcessHarness:
-    def stage(self, link: Link, artifact: Artifact, target: TargetProfile, progress: Progress) -> Deployment:  # noqa: ARG002 - the protocol's
+    def stage(self, link: Link, artifact: Artifact, progress: Progress, *, runtime: str = "") -> Deployment:
         """Put the artifact and the harness there, verified; nothing travels that is there already.
 
         Raises:
             DeviceError: The device refused a file.
         """
-        return stage_artifact(link, artifact, progress)
+        return stage_artifact(link, artifact, progress, runtime=runtime)
+
+    def check(
+        self, link: Link, deployment: Deployment, target: TargetProfile, progress: Progress, *, device: DeviceUrl
+    ) -> None:
+        """Load the artifact in a process of its own there and run its golden vectors.
+
+        Raises:
+            MeasurementError: The harness did not complete, or its version is another.
+            CheckFailed: The golden vectors differ on the device.
+        """
+        session = _session(
+            link, deployment, target, schedule=Schedule(), progress=progress, device=device, check_golden=True
+        )
+        _golden(session, deployment, _job(session, deployment))
 
     def measure(
         self,
@@ -122,7 +138,7 @@ class _ProcessHarness:
             device=device,
             check_golden=check_golden,
         )
-        job = _job(deployment, target, schedule)
+        job = _job(session, deployment)
         golden = _golden(session, deployment, job)
         slowest = _operators(session, job) if operators else ()
         title = f"measure {deployment.artifact.manifest.name}"
@@ -157,13 +173,13 @@ class _ProcessHarness:
             device=device,
             check_golden=check_golden,
         )
-        jobs = [_job(deployment, target, schedule) for deployment in deployments]
+        jobs = [_job(session, deployment) for deployment in deployments]
         golden = [_golden(session, *item) for item in zip(deployments, jobs, strict=True)]
         sides = [job | {"slowed": share} for job, share in zip(jobs, slowed, strict=True)]
         names = " and ".join(item.artifact.manifest.name for item in deployments)
         job = jobs[0] | {"mode": "pair", "pair": sides}
         measured, stopped = _repeat(session, f"measure {names} in turns", job, _MeasuredPair)
-        pair = _run_id(datetime.now(UTC))
+        pair = run_id(datetime.now(UTC))
         first, second = (
             _run(
                 session,
@@ -178,7 +194,8 @@ class _ProcessHarness:
         return first, second
 
 
-def _run_id(now: datetime) -> str:
+def run_id(now: datetime) -> str:
+    """An id that sorts by time."""
     return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(4)}"
 
 
@@ -192,9 +209,9 @@ def _session(
     device: DeviceUrl,
     check_golden: bool,
 ) -> _Session:
-    log = cache_folder() / "logs" / f"harness-{_run_id(datetime.now(UTC))}.log"
+    log = cache_folder() / "logs" / f"harness-{run_id(datetime.now(UTC))}.log"
     return _Session(
-        exchange=Exchange(link=link, harness=str(deployment.harness), target=target, log=log),
+        exchange=Exchange(link=link, harness=str(deployment.harness), target=target, device=device, log=log),
         target=target,
         schedule=schedule,
         progress=progress,
@@ -215,7 +232,7 @@ def _run(
     now = datetime.now(UTC)
     return Run(
         run_version=RUN_VERSION,
-        id=_run_id(now),
+        id=run_id(now),
         created=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         edgekit=__version__,
         harness=on_device.HARNESS_VERSION,
@@ -252,8 +269,9 @@ def artifact_facts(artifact: Artifact) -> ArtifactFacts:
     )
 
 
-def _job(deployment: Deployment, target: TargetProfile, schedule: Schedule) -> dict[str, Any]:
+def _job(session: _Session, deployment: Deployment) -> dict[str, Any]:
     """The job but for its mode."""
+    target, schedule, link = session.target, session.schedule, session.exchange.link
     artifact = deployment.artifact
     manifest = artifact.manifest
     return {
@@ -263,11 +281,19 @@ def _job(deployment: Deployment, target: TargetProfile, schedule: Schedule) -> d
         "golden": str(deployment.folder / artifact.golden.name),
         "inputs": msgspec.to_builtins(manifest.signature.inputs),
         "outputs": msgspec.to_builtins(manifest.signature.outputs),
+        "paths": [str(path) for path in _paths(link, manifest.format, deployment.runtime)],
+        "runtime": deployment.runtime,
         "engine": _engine(artifact, target),
         "threads": schedule.threads,
         "max_error": manifest.parity.max_error,
         "schedule": msgspec.to_builtins(schedule),
     }
+
+
+def _paths(link: Link, format_: str, runtime: str) -> Sequence[PurePosixPath]:
+    """Where runtimes of edgekit's own would be, best first."""
+    names = [runtime] if runtime else [need.name for need in runtimes_for(format_)]
+    return [link.home() / "runtimes" / name / "current" for name in names]
 
 
 def _engine(artifact: Artifact, target: TargetProfile) -> str:
@@ -292,11 +318,12 @@ def _golden(session: _Session, deployment: Deployment, job: dict[str, Any]) -> G
         passed=told.passed, relative_rms=told.relative_rms, max_error=parity.max_error, vectors=told.vectors
     )
     if session.check_golden and not golden.passed:
-        raise _mismatch(artifact, golden, session.device)
+        raise mismatch(artifact, golden, session.device)
     return golden
 
 
-def _mismatch(artifact: Artifact, golden: GoldenCheck, device: DeviceUrl) -> CheckFailed:
+def mismatch(artifact: Artifact, golden: GoldenCheck, device: DeviceUrl) -> CheckFailed:
+    """Golden vectors that differ on a device, as the error that it is."""
     found = "is not a number or has another shape" if golden.relative_rms is None else f"is {golden.relative_rms:.3g}"
     here = artifact.manifest.parity.worst.relative_rms
     return CheckFailed(

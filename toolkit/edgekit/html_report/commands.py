@@ -44,6 +44,10 @@ def _options(run: Run) -> list[str]:
     options = ["--device", run.device, "--target", run.target, "--threads", str(plan.threads), *_mode_options(plan)]
     if plan.delegate != "default":
         options += ["--delegate", plan.delegate]
+    if plan.governor:
+        options += ["--governor", plan.governor]
+    if plan.affinity:
+        options += ["--cores", ",".join(map(str, plan.affinity))]
     if plan.precision_goal is not None:
         options += ["--precision-goal", f"{100 * plan.precision_goal:g}%", "--budget", f"{plan.budget_s:g}s"]
     return [*options, "--operators"] if run.operators else options

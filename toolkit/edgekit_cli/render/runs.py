@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from statistics import median
 from typing import Any, Final
@@ -10,6 +10,8 @@ from typing import Any, Final
 import click
 import msgspec
 
+from edgekit.errors import EdgekitError
+from edgekit.power import energy_mj, mean_power_mw
 from edgekit.protocols import RunSummary
 from edgekit.report import Figures, Recommendation, doubts, milliseconds
 from edgekit.run import Run, Schedule
@@ -38,6 +40,34 @@ def run_json(item: Figures, *, samples: bool = False) -> dict[str, Any]:
     }
 
 
+def print_runs(
+    items: Sequence[Figures], advice: Recommendation | None, failures: Sequence[tuple[str, EdgekitError]]
+) -> None:
+    """The tables, device by device, then what failed; what to ship, when one device ran several."""
+    devices = list(dict.fromkeys(item.run.device for item in items))
+    for device in devices:
+        there = [item for item in items if item.run.device == device]
+        if len(devices) > 1:
+            click.secho(device, bold=True)
+        print_table(there)
+        print_method(there)
+        for item in there:
+            print_operators(item.run)
+        if len(devices) > 1:
+            click.echo()
+    if len(items) > 1 and len(devices) == 1:
+        print_recommendation(advice)
+    print_failures(failures)
+
+
+def print_failures(failures: Iterable[tuple[str, EdgekitError]]) -> None:
+    """What failed, and the next step of each."""
+    for name, error in failures:
+        click.echo(f"{click.style('✗', fg='red')} {name}: {error.cause}")
+        if error.hint:
+            click.echo(f"    next: {error.hint}")
+
+
 def print_table(items: Sequence[Figures]) -> None:
     """A row for each run, grouped by source; 80 columns hold the common precisions."""
     from rich import box
@@ -46,13 +76,14 @@ def print_table(items: Sequence[Figures]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     table.add_column("artifact")
+    unit = "ms" if items[0].run.schedule.clock == "wall" else "Minstr"
     for title in (
         "size\nkB",
         "accuracy\n% (change)",
-        "median\nms",
+        f"median\n{unit}",
         "95 %\nCI",
-        "p90\nms",
-        "load\nms",
+        f"p90\n{unit}",
+        f"load\n{unit}",
         "mem\nMB",
         "SQNR\ndB",
     ):
@@ -112,6 +143,8 @@ def print_method(items: Sequence[Figures]) -> None:
     counts = [item.summary.count for item in items]
     mode = _mode(first.schedule)
     kind = {"emulated": "EMULATED: ", "virtual": "virtual machine: "}.get(environment.kind, "")
+    if first.schedule.clock == "instructions":
+        click.echo("Minstr: millions of instructions that the emulated processor executed; no time.")
     where = f"{kind}{environment.cpu or environment.machine}, {_threads(items)}, {environment.system}"
     how = (
         f"How: {mode}median of {_span(counts)} timed inferences in "
@@ -213,6 +246,28 @@ def _course(run: Run) -> str:
     return ", ".join(words)
 
 
+def _device_facts(run: Run) -> dict[str, str]:
+    """What was set on the device, what it was limited to and what it took; empty where a run does not say."""
+    environment, schedule = run.environment, run.schedule
+    governors = ", ".join(dict.fromkeys(environment.before.governor or ()))
+    clocks = [
+        f"governor {governors}{' (set for the run)' if schedule.governor else ''}" if governors else "",
+        f"power mode {environment.power_mode}" if environment.power_mode else "",
+        "pinned to one clock" if environment.clocks_pinned else "",
+        f"cores {', '.join(map(str, schedule.affinity))} only" if schedule.affinity else "",
+    ]
+    return {"clocks": ", ".join(filter(None, clocks)), "course": _course(run), "power": _power(run)}
+
+
+def _power(run: Run) -> str:
+    """The whole module's power and energy for an inference where they are known, else what the rails said last."""
+    power_mw, energy = mean_power_mw(run), energy_mj(run)
+    if power_mw is not None and energy is not None:
+        return f"{power_mw / 1e3:.2f} W of the whole board while it worked, {energy:.3g} mJ an inference"
+    rails = run.environment.after.power_mw or {}
+    return ", ".join(f"{name} {value / 1e3:.2f} W" for name, value in rails.items()) + (" after it" if rails else "")
+
+
 def print_run(run: Run) -> None:
     """Where and with what a run was taken."""
     environment = run.environment
@@ -226,7 +281,6 @@ def print_run(run: Run) -> None:
         "packages": ", ".join(f"{name} {version}" for name, version in environment.packages.items()),
         "load": f"{environment.before.load1} before, {environment.after.load1} after",
     }
-    if course := _course(run):
-        facts["course"] = course
+    facts |= {name: words for name, words in _device_facts(run).items() if words}
     for name, value in facts.items():
         click.echo(textwrap.fill(f"{name:<9}{value}", _WIDTH, subsequent_indent=" " * 9))

@@ -7,7 +7,7 @@ import click
 from edgekit.artifact import Manifest
 from edgekit.errors import EdgekitError
 from edgekit.plan import Objection
-from edgekit.target import Fact, RuntimeFact, TargetProfile
+from edgekit.target import Fact, PowerMode, RuntimeFact, TargetProfile
 from edgekit_cli.render.json import print_json
 
 
@@ -40,6 +40,7 @@ def print_profile(profile: TargetProfile) -> None:
     for name, value in _facts(profile):
         click.echo(f"  {name:<13}{value}")
     _print_section("runtimes", map(_runtime, profile.runtimes))
+    _print_section("power modes", map(_power_mode, profile.power_modes))
     _print_section("sources", map(_source, profile.sources))
 
 
@@ -69,6 +70,11 @@ def _runtime(runtime: RuntimeFact) -> str:
     engine = f", engine {runtime.engine}" if runtime.engine else ""
     note = f"\n               {runtime.note}" if runtime.note else ""
     return f"{runtime.format:<13}{runtime.package}{runtime.version}{engine}{note}"
+
+
+def _power_mode(mode: PowerMode) -> str:
+    limits = [f"{mode.cores} cores" if mode.cores else "", f"up to {mode.max_hz / 1e6:g} MHz" if mode.max_hz else ""]
+    return f"{mode.id:<2} {mode.name:<18}{', '.join(filter(None, [*limits, mode.note]))}".rstrip()
 
 
 def _source(source: Fact) -> str:
