@@ -5,9 +5,8 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 import pytest
 
@@ -18,6 +17,7 @@ from edgekit.progress import SilentProgress
 from edgekit.protocols import Link
 from edgekit_cli.main import main
 from peers.openssh import SshServer
+from peers.proxy import Proxy
 
 pytestmark = pytest.mark.peer
 
@@ -147,45 +147,3 @@ def test_an_artifact_is_measured_over_ssh(
     device = f"{ssh_device}&python={sys.executable}"
     assert main(["bench", str(artifact.path), "--device", device, "--repeat", "2", "--min-time", "20ms"]) == 0
     assert "ssh://" in capsys.readouterr().out
-
-
-class Proxy:
-    """A TCP proxy on loopback whose connections can be cut."""
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-        self.port = int(self._server.getsockname()[1])
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.close()
-        self.cut()
-
-    def cut(self) -> None:
-        """Close what is open."""
-        for end in self._open:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-            except OSError:
-                return
-            far = socket.create_connection(("127.0.0.1", self._target))
-            self._open += [near, far]
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._copy, args=(one, other), daemon=True).start()
-
-    @staticmethod
-    def _copy(one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while chunk := one.recv(65536):
-                other.sendall(chunk)

@@ -41,7 +41,7 @@ class TestRefusals:
     @pytest.mark.parametrize("name", ["../up", "Pi 4", "", "ssh:", "-x", "a/b"])
     def test_a_name_that_is_none(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
         """A name is a folder's too."""
-        assert "is no name for a device" in error("create", "--target", "raspberrypi4", "--", name, capsys=capsys)
+        assert "cannot be a device's name" in error("create", "--target", "raspberrypi4", "--", name, capsys=capsys)
 
     @pytest.mark.parametrize("verb", ["start", "stop", "remove"])
     def test_a_device_that_is_not_there(self, verb: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -216,6 +217,24 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
         outputs = np.stack([golden(vector) for vector in inputs])
         np.savez(folder / "golden.npz", **{"in:x": inputs, "out:y": outputs})  # type: ignore[arg-type]  # names hold a colon, which savez takes
         write_manifest(folder, manifest(folder, model.name, engine))
+        return load_artifact(folder)
+
+    return make
+
+
+MakePayload = Callable[..., Artifact]
+
+
+@pytest.fixture
+def make_payload(tmp_path: Path) -> MakePayload:
+    """Makes an artifact that carries any bytes and that nothing can run; `name` and `file` are its and its model's."""
+
+    def make(data: bytes, *, name: str = "payload", file: str = "model.tflite") -> Artifact:
+        folder = tmp_path / "payloads" / f"{len(list(tmp_path.glob('payloads/*')))}.edgekit"
+        folder.mkdir(parents=True)
+        (folder / file).write_bytes(data)
+        np.savez(folder / "golden.npz", x=np.zeros(4, np.float32))
+        write_manifest(folder, msgspec.structs.replace(manifest(folder, file, ""), name=name))
         return load_artifact(folder)
 
     return make

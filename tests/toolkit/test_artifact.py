@@ -48,7 +48,7 @@ def test_a_manifest_cannot_reach_outside_its_folder(artifact: Artifact) -> None:
     """A hostile one could have a file of the user's opened, hashed, copied and sent."""
     files = json.loads((artifact.path / MANIFEST).read_text())["files"]
     _rewrite(artifact, files=[*files, {"name": "../secret", "sha256": "0" * 64, "bytes": 1}])
-    with pytest.raises(UsageError, match="outside the artifact"):
+    with pytest.raises(UsageError, match="leads elsewhere"):
         load_artifact(artifact.path)
     _rewrite(artifact, files=files, model="../secret")
     with pytest.raises(UsageError, match=r"lists no file '../secret'"):

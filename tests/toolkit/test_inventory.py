@@ -1,5 +1,6 @@
 """The inventory: devices by name in `./edgekit.toml`, found, added and removed without touching what else is there."""
 
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -73,13 +74,21 @@ def test_all_can_be_a_tag(project: Path) -> None:
     assert [device.name for device in find_devices("group:all")] == ["pi4"]
 
 
-def test_a_virtual_device_is_found_by_its_folder(project: Path) -> None:
-    """After the inventory's names."""
+EMULATED = Device(name="emulated", url="virtual:emulated", target="raspberrypi4")
+
+
+def test_a_virtual_device_is_found_by_its_record(project: Path) -> None:
+    """After the inventory's names; with the profile that it was made for, by its URL too. A damaged one is none."""
     folder = Path(os.environ["EDGEKIT_DATA"]) / "virtual"
-    for name in ("pi4", "emulated"):
+    for name in ("pi4", "emulated", "odd"):
         (folder / name).mkdir(parents=True)
+        record = {"name": name, "target": "raspberrypi4"}
+        (folder / name / "record.json").write_text("{" if name == "odd" else json.dumps(record))
     project.write_text(INVENTORY)
-    assert find_devices("emulated") == (Device(name="emulated", url="virtual:emulated"),)
+    assert find_devices("emulated") == (EMULATED,)
+    assert find_devices("virtual:emulated") == (EMULATED,)
+    with pytest.raises(UsageError, match="There is no device 'odd'"):
+        find_devices("odd")
     assert find_devices("pi4") == (PI4,)
     assert "no device '..'" in refusal("..").cause
 

@@ -6,6 +6,8 @@ id names the content.
 """
 
 import hashlib
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,6 +24,8 @@ MANIFEST_VERSION: Final = 1
 SUFFIX: Final = ".edgekit"
 MANIFEST: Final = "manifest.json"
 GOLDEN: Final = "golden.npz"
+
+_NAME: Final = re.compile(r"[^-./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
 
 _REMAKE: Final = "Make the artifact again with `edgekit convert`."
 
@@ -230,6 +234,7 @@ def load_artifact(path: Path | str) -> Artifact:
     """
     folder = Path(path)
     manifest = _read_manifest(folder)
+    _check_names(folder, [manifest.name, *(entry.name for entry in manifest.files)])
     listed = {entry.name for entry in manifest.files}
     for needed in (manifest.model, GOLDEN):
         if needed not in listed:
@@ -257,10 +262,15 @@ def _read_manifest(folder: Path) -> Manifest:
         raise UsageError(f"{folder / MANIFEST} is damaged: {error}.", hint=_REMAKE) from None
 
 
+def _check_names(folder: Path, names: Iterable[str]) -> None:
+    """A name becomes a file's or a folder's, here and on devices: it leads nowhere else, and is one line."""
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{folder / MANIFEST} has a name that leads elsewhere: {name!r}.", hint=_REMAKE)
+
+
 def _check_file(folder: Path, entry: FileEntry) -> None:
     path = folder / entry.name
-    if Path(entry.name).name != entry.name:
-        raise UsageError(f"{folder / MANIFEST} names a file outside the artifact: {entry.name!r}.", hint=_REMAKE)
     if not path.is_file():
         raise UsageError(f"{folder} lacks its file {entry.name}.", hint=_REMAKE)
     if file_entry(path) != entry:

@@ -5,6 +5,7 @@ Wherever a device is asked for, a name, `group:TAG` or a URL will do: `find_devi
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,13 +63,11 @@ def find_devices(text: str) -> tuple[Device, ...]:
         return _find_group(text.removeprefix(GROUP))
     if ":" in text:
         catalog.transport(parse_device(text).scheme)
-        return (Device(name=text, url=text),)
-    listed = {device.name: device for device in load_inventory()}
-    if text in listed:
-        return (listed[text],)
-    if text in _virtual_names():
-        return (Device(name=text, url=f"virtual:{text}"),)
-    raise UsageError(f"There is no device {text!r}.", hint=_unknown_hint(text, [*listed, *_virtual_names()]))
+        return (_virtual_devices().get(text, Device(name=text, url=text)),)
+    known = {device.name: device for device in (*_virtual_devices().values(), *load_inventory())}
+    if text in known:
+        return (known[text],)
+    raise UsageError(f"There is no device {text!r}.", hint=_unknown_hint(text, list(known)))
 
 
 def _find_group(tag: str) -> tuple[Device, ...]:
@@ -83,10 +82,22 @@ def _find_group(tag: str) -> tuple[Device, ...]:
     raise UsageError(f"No device has the tag {tag!r}.", hint=did_you_mean(tag, {*tags, EVERY}, "tags"))
 
 
-def _virtual_names() -> Sequence[str]:
-    """Every virtual device has a folder with its record."""
-    folder = data_folder() / "virtual"
-    return sorted(place.name for place in folder.iterdir() if place.is_dir()) if folder.is_dir() else []
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What a virtual device's record says that matters here."""
+
+    name: str
+    target: str
+
+
+def _virtual_devices() -> dict[str, Device]:
+    """By URL: each has a folder with its record."""
+    devices = {}
+    for file in sorted((data_folder() / "virtual").glob("*/record.json")):
+        with suppress(OSError, msgspec.DecodeError):
+            record = msgspec.json.decode(file.read_bytes(), type=_Record)
+            url = f"virtual:{record.name}"
+            devices[url] = Device(name=record.name, url=url, target=record.target)
+    return devices
 
 
 def _unknown_hint(text: str, known: Sequence[str]) -> str:

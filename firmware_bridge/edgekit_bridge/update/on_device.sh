@@ -49,7 +49,7 @@ look() {
     if command -v gzip >/dev/null 2>&1; then echo 'gzip'; fi
     versions
     if [ -d "$version" ] && [ "${1:-}" != anew ]; then
-        hashes "$version"/* | while read -r hash path; do echo "sha $hash ${path##*/}"; done
+        hashes "$version"/* | while read -r hash path; do printf '%s\n' "sha $hash ${path##*/}"; done
         return
     fi
     echo "spool $(size "$incoming/spool")"
@@ -82,6 +82,7 @@ receive() {
     mkdir -p "$incoming" || exit 1
     dd bs="$2" count=1 iflag=fullblock status=none >"$incoming/recipe" || exit 1
     dd bs="$3" count=1 iflag=fullblock status=none >"$incoming/plan.new" || exit 1
+    [ "$(size "$incoming/plan.new")" -eq "$3" ] || { echo 'cut before the first chunk' >&2 && exit 1; }
     if [ -f "$incoming/spool" ]; then cut_file "$incoming/spool" "$1" || exit 1; fi
     mv -f "$incoming/plan.new" "$incoming/plan" || exit 1
     if [ "${4:-}" = gzip ]; then gzip -dc >>"$incoming/spool"; else cat >>"$incoming/spool"; fi
@@ -101,29 +102,29 @@ receive() {
 apply() {
     mkdir -p "$incoming" && rm -rf "$incoming/files" "$incoming/sums" && cat >"$incoming/steps" || exit 1
     rm -f "$base/history.new"
-    while read -r step one two three; do
+    while read -r step rest; do
         case $step in
-            file) mkdir -p "$incoming/files" && out=$incoming/files/$one && : >"$out" ;;
-            copy) slice "$base/$three" "$one" "$two" >>"$out" ;;
-            take) cut_file "$incoming/spool" "$one" && mv -f "$incoming/spool" "$out" ;;
-            sum) echo "$one $two" >>"$incoming/sums" ;;
+            file) mkdir -p "$incoming/files" && out=$incoming/files/$rest && : >"$out" ;;
+            copy) copy "${rest%% *}" "${rest#* }" >>"$out" ;;
+            take) cut_file "$incoming/spool" "$rest" && mv -f "$incoming/spool" "$out" ;;
+            sum) printf '%s\n' "$rest" >>"$incoming/sums" ;;
             publish) publish ;;
-            history) echo "$one" >>"$base/history.new" ;;
+            history) echo "$rest" >>"$base/history.new" ;;
             remember) mv -f "$base/history.new" "$base/history" ;;
             use) use ;;
-            drop) drop "$one" ;;
+            drop) drop "$rest" ;;
         esac || exit 1
     done <"$incoming/steps"
     rm -rf "$base/incoming"
 }
 
-# So many bytes of a file from an offset.
-slice() {
-    dd if="$1" bs=65536 iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none
+# OFFSET, and in one word LENGTH and PATH, as the step has them.
+copy() {
+    dd if="$base/${2#* }" bs=65536 iflag=skip_bytes,count_bytes skip="$1" count="${2%% *}" status=none
 }
 
 publish() {
-    hashes "$incoming/files"/* | while read -r hash path; do echo "$hash ${path##*/}"; done >"$incoming/found"
+    hashes "$incoming/files"/* | while read -r hash path; do printf '%s\n' "$hash ${path##*/}"; done >"$incoming/found"
     if [ "$(cat "$incoming/sums")" != "$(cat "$incoming/found")" ]; then
         rm -rf "$incoming"
         echo 'the SHA-256 of what arrived is not what was sent' >&2

@@ -1,7 +1,6 @@
 """Virtual devices as they are written down: a folder each below edgekit's data folder."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,14 +10,13 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from edgekit.errors import UsageError
+from edgekit.inventory import check_name
 from edgekit.paths import data_folder
 from edgekit.publish import whole_file
 from edgekit.run import Clock
 from edgekit.suggest import did_you_mean
 
 Kind: TypeAlias = Literal["userland", "board"]
-
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 _RECORD: Final = "record.json"
 _RUNNING: Final = "running.json"
@@ -77,11 +75,7 @@ def check_new_name(name: str) -> None:
     Raises:
         UsageError: It is one of both.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} is no name for a device.",
-            hint="A name is of small letters, digits, `.`, `_` and `-`, and begins with a letter or digit.",
-        )
+    check_name(name)
     if _place(name).exists():
         raise UsageError(
             f"There is a virtual device {name!r} already.", hint=f"Start it, or: edgekit virtual remove {name}"
@@ -101,7 +95,7 @@ def load(name: str) -> VirtualDevice:
         UsageError: There is none, or its record is damaged.
     """
     file = _place(name) / _RECORD
-    if not _NAME.fullmatch(name) or not file.is_file():
+    if Path(name).name != name or not file.is_file():
         known = [device.name for device in every()]
         hint = did_you_mean(name, known, "virtual devices") if known else f"edgekit virtual create {name} --target …"
         raise UsageError(f"There is no virtual device {name!r}.", hint=hint)
