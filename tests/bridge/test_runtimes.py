@@ -73,24 +73,24 @@ class TestLiteRT:
 
     def test_signature_names(self, tmp_path: Path, tflite: Callable[..., bytes]) -> None:
         """Two inputs of one shape are told apart by the signature's names, whatever their order in the file."""
-        content = tflite("SUB", tensors=TENSORS, operator=([0, 1], [2]), signature=({"b": 0, "a": 1}, {"y": 2}))
+        content = tflite("SUB", tensors=TENSORS, operators=[([0, 1], [2])], signature=({"b": 0, "a": 1}, {"y": 2}))
         np.testing.assert_array_equal(open_tflite(tmp_path, content, pair()).run({"a": A, "b": B})["y"], B - A)
 
     def test_binding_wins(self, tmp_path: Path, tflite: Callable[..., bytes]) -> None:
         """The manifest's binding names the tensor where the file calls it otherwise."""
-        content = tflite("SUB", tensors=TENSORS, operator=([0, 1], [2]), signature=({"p": 0, "q": 1}, {"z": 2}))
+        content = tflite("SUB", tensors=TENSORS, operators=[([0, 1], [2])], signature=({"p": 0, "q": 1}, {"z": 2}))
         session = open_tflite(tmp_path, content, pair(a="q", b="p"))
         np.testing.assert_array_equal(session.run({"a": A, "b": B})["y"], B - A)
 
     def test_tensor_names(self, tmp_path: Path, tflite: Callable[..., bytes]) -> None:
         """A file without a signature is bound by its tensors' names."""
-        content = tflite("SUB", tensors=TENSORS, operator=([0, 1], [2]))
+        content = tflite("SUB", tensors=TENSORS, operators=[([0, 1], [2])])
         session = open_tflite(tmp_path, content, pair(a="first", b="second"))
         np.testing.assert_array_equal(session.run({"a": A, "b": B})["y"], A - B)
 
     def test_no_guess(self, tmp_path: Path, tflite: Callable[..., bytes]) -> None:
         """Two inputs whose names lead nowhere are refused with the names there are, never taken by order."""
-        content = tflite("SUB", tensors=TENSORS, operator=([0, 1], [2]))
+        content = tflite("SUB", tensors=TENSORS, operators=[([0, 1], [2])])
         with pytest.raises(MeasurementError, match="no input 'a'; it has first, second"):
             open_tflite(tmp_path, content, pair())
 
@@ -99,7 +99,7 @@ class TestLiteRT:
         """Real numbers go in and come out of an integer model, by the manifest's scale or the file's."""
         scales = dict.fromkeys(range(3), (9, 0.1, 3))
         content = tflite(
-            "SUB", tensors=TENSORS, operator=([0, 1], [2]), signature=({"a": 0, "b": 1}, {"y": 2}), quantized=scales
+            "SUB", tensors=TENSORS, operators=[([0, 1], [2])], signature=({"a": 0, "b": 1}, {"y": 2}), quantized=scales
         )
         given = Quantization(scale=(0.1,), zero_point=(3,)) if stated else None
         kind = "int8" if stated else "float32"
@@ -111,7 +111,7 @@ class TestLiteRT:
     def test_another_batch(self, tmp_path: Path, tflite: Callable[..., bytes]) -> None:
         """A free batch takes the size of what is given, and another one after that."""
         content = tflite(
-            "SUB", tensors=TENSORS, operator=([0, 1], [2]), signature=({"a": 0, "b": 1}, {"y": 2}), free_batch=True
+            "SUB", tensors=TENSORS, operators=[([0, 1], [2])], signature=({"a": 0, "b": 1}, {"y": 2}), free_batch=True
         )
         session = open_tflite(tmp_path, content, pair())
         for batch in (1, 3, 2):

@@ -1,5 +1,6 @@
 """Virtual devices: made, started, reached, stopped, removed; each of them apart from the others."""
 
+import json
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from edgekit.probing import probe
 from edgekit.progress import SilentProgress
 from edgekit_bridge.virtual import devices, record
 from edgekit_cli.main import main
+from models.linear import layers_artifact
 
 SILENT = SilentProgress()
 
@@ -202,6 +204,31 @@ class TestBoard:
         assert counter
         with pytest.raises(UsageError, match="runs by the clock instructions"):
             devices.start("counter", SILENT, clock="wall")
+
+    def test_two_percent_more_work_is_told_apart(
+        self, counter: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Two runs of one artifact count alike; one layer of 49 more is seen."""
+        assert main(["provision", counter, "--runtime", "litert"]) == 0
+        paths = [str(layers_artifact(tmp_path / f"{count}.edgekit", count).path) for count in (49, 49 + 1)]
+        ids = []
+        for path in (paths[0], paths[0], paths[1]):
+            capsys.readouterr()
+            how = ["--clock", "instructions", "--repeat", "2", "--json"]
+            assert main(["bench", path, "--device", counter, *how]) == 0
+            (run,) = json.loads(capsys.readouterr().out)["runs"]
+            ids.append(run["id"])
+        assert main(["compare", ids[0], ids[1], "--fail-if", "median > +0.5%"]) == 0
+        assert main(["compare", ids[0], ids[2], "--fail-if", "median > +1.5%"]) == 1
+        said = capsys.readouterr().out
+        assert "More instructions" in said
+        assert " ms" not in said
+
+    def test_time_is_not_measured_there(self, counter: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A clock that counts instructions would be taken for one that tells time."""
+        path = layers_artifact(tmp_path / "a.edgekit", 1).path
+        assert main(["bench", str(path), "--device", counter]) != 0
+        assert "clock instructions" in capsys.readouterr().out
 
     def test_what_was_pushed_outlives_a_power_cut(self, counter: str, tmp_path: Path) -> None:
         """Killed without a word, as by pulling the plug."""

@@ -52,7 +52,7 @@ def test_json_holds_figures_environment_and_on_demand_every_sample(
     assert run["run"]["schedule"]["threads"] == 2
     assert run["run"]["golden"]["passed"] is True
     assert run["summary"]["median_ns"] > 0
-    assert told["recommendation"]["run_id"] == run["id"]
+    assert told["recommendations"]["local:"]["run_id"] == run["id"]
     assert main(["runs", "show", run["id"], "--json", "--samples"]) == 0
     shown = json.loads(capsys.readouterr().out)
     counts = [len(item["samples_ns"]) for item in shown["run"]["repetitions"]]

@@ -59,16 +59,52 @@ def linear(x: Floats) -> Floats:
 @pytest.fixture(scope="session")
 def linear_tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One fully connected layer, 1x4 to 1x3, with the signature x -> y."""
-    path = tmp_path_factory.mktemp("tflite") / "linear.tflite"
+    return write_tflite(tmp_path_factory.mktemp("tflite") / "linear.tflite")
+
+
+def write_tflite(path: Path) -> Path:
+    """The linear model as a .tflite file."""
     path.write_bytes(
         tflite_file(
             "FULLY_CONNECTED",
             tensors=[("in", (1, 4), None), ("w", (3, 4), WEIGHTS), ("b", (3,), BIAS), ("out", (1, 3), None)],
-            operator=([0, 1, 2], [3]),
+            operators=[([0, 1, 2], [3])],
             signature=({"x": 0}, {"y": 3}),
         )
     )
     return path
+
+
+def layers_artifact(folder: Path, count: int) -> Artifact:
+    """An artifact of `count` layers of 128 x 128, all the same work, and a last one of 3 x 128; x is 1 x 128."""
+    width = 128
+    rng = np.random.default_rng(0)
+    weights = [(rng.standard_normal((width, width)) / width**0.5).astype(np.float32) for _ in range(count)]
+    weights.append(rng.standard_normal((3, width)).astype(np.float32))
+    tensors: list[Tensor] = [("x", (1, width), None)]
+    operators = []
+    for place, weight in enumerate(weights):
+        rows = len(weight)
+        bias: Tensor = (f"b{place}", (rows,), np.zeros(rows, np.float32))
+        tensors += [(f"w{place}", weight.shape, weight), bias, (f"y{place}", (1, rows), None)]
+        last = len(tensors) - 1
+        operators.append(([last - 3, last - 2, last - 1], [last]))
+    folder.mkdir()
+    data = tflite_file(
+        "FULLY_CONNECTED", tensors=tensors, operators=operators, signature=({"x": 0}, {"y": len(tensors) - 1})
+    )
+    (folder / "layers.tflite").write_bytes(data)
+    inputs = rng.standard_normal((4, 1, width)).astype(np.float32)
+    outputs = inputs
+    for weight in weights:
+        outputs = outputs @ weight.T
+    np.savez(folder / "golden.npz", **{"in:x": inputs, "out:y": outputs})  # type: ignore[arg-type]  # names hold a colon
+    found = manifest(folder, "layers.tflite", "")
+    signature = Signature(
+        inputs=(TensorSpec(name="x", shape=(1, width), dtype="float32"),), outputs=found.signature.outputs
+    )
+    write_manifest(folder, msgspec.structs.replace(found, name=f"layers{count}", signature=signature))
+    return load_artifact(folder)
 
 
 @pytest.fixture(scope="session")
@@ -132,17 +168,18 @@ def tflite_file(
     operator_name: str,
     *,
     tensors: Sequence[Tensor],
-    operator: tuple[list[int], list[int]],
+    operators: Sequence[tuple[list[int], list[int]]],
     signature: tuple[dict[str, int], dict[str, int]] | None = None,
     quantized: dict[int, tuple[int, float, int]] | None = None,
     free_batch: bool = False,
 ) -> bytes:
-    """A .tflite file of one operator (schema: tensorflow/lite/schema/schema.fbs).
+    """A .tflite file of operators of one kind (schema: tensorflow/lite/schema/schema.fbs).
 
     Args:
         operator_name: Its name in the schema.
         tensors: All tensors, constants with their values.
-        operator: The operator's inputs and outputs, by index.
+        operators: Each one's inputs and outputs, by index; the first reads the model's inputs, the last writes its
+            outputs.
         signature: Names of the inputs and outputs, to indices; None leaves the signature out.
         quantized: By tensor: its type in the schema, scale and zero point.
         free_batch: Whether the first dimension of what is not constant is dynamic.
@@ -175,14 +212,16 @@ def tflite_file(
     code.deprecatedBuiltinCode = min(127, code.builtinCode)
     code.version = 1
     model.operatorCodes = [code]
-    only = schema.OperatorT()
-    only.inputs, only.outputs = operator
     options = {"FULLY_CONNECTED": "FullyConnectedOptions", "SUB": "SubOptions"}[operator_name]
-    only.builtinOptionsType = getattr(schema.BuiltinOptions, options)
-    only.builtinOptions = getattr(schema, f"{options}T")()
-    graph.operators = [only]
-    graph.inputs = [place for place in operator[0] if tensors[place][2] is None]
-    graph.outputs = operator[1]
+    graph.operators = []
+    for inputs, outputs in operators:
+        one = schema.OperatorT()
+        one.inputs, one.outputs = inputs, outputs
+        one.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+        one.builtinOptions = getattr(schema, f"{options}T")()
+        graph.operators.append(one)
+    graph.inputs = [place for place in operators[0][0] if tensors[place][2] is None]
+    graph.outputs = operators[-1][1]
     model.subgraphs = [graph]
     if signature is not None:
         definition = schema.SignatureDefT()
@@ -207,19 +246,25 @@ def _tensor_map(names: dict[str, int]) -> list[Any]:
 
 @pytest.fixture
 def make_artifact(tmp_path: Path) -> MakeArtifact:
-    """Makes an artifact of a linear model's file; `golden` replaces the source's outputs."""
+    """Makes an artifact of a linear model's file; see `linear_artifact`."""
 
-    def make(model: Path, *, golden: Callable[[Floats], Floats] = linear, engine: str = "") -> Artifact:
-        folder = tmp_path / f"{model.stem}-{model.suffix[1:]}.edgekit"
-        folder.mkdir()
-        (folder / model.name).write_bytes(model.read_bytes())
-        inputs = np.random.default_rng(0).standard_normal((4, 1, 4)).astype(np.float32)
-        outputs = np.stack([golden(vector) for vector in inputs])
-        np.savez(folder / "golden.npz", **{"in:x": inputs, "out:y": outputs})  # type: ignore[arg-type]  # names hold a colon, which savez takes
-        write_manifest(folder, manifest(folder, model.name, engine))
-        return load_artifact(folder)
+    def make(model: Path, **options: Any) -> Artifact:
+        return linear_artifact(tmp_path / f"{model.stem}-{model.suffix[1:]}.edgekit", model, **options)
 
     return make
+
+
+def linear_artifact(
+    folder: Path, model: Path, *, golden: Callable[[Floats], Floats] = linear, engine: str = ""
+) -> Artifact:
+    """An artifact of a linear model's file; `golden` replaces the source's outputs."""
+    folder.mkdir()
+    (folder / model.name).write_bytes(model.read_bytes())
+    inputs = np.random.default_rng(0).standard_normal((4, 1, 4)).astype(np.float32)
+    outputs = np.stack([golden(vector) for vector in inputs])
+    np.savez(folder / "golden.npz", **{"in:x": inputs, "out:y": outputs})  # type: ignore[arg-type]  # names hold a colon, which savez takes
+    write_manifest(folder, manifest(folder, model.name, engine))
+    return load_artifact(folder)
 
 
 MakePayload = Callable[..., Artifact]
@@ -227,17 +272,21 @@ MakePayload = Callable[..., Artifact]
 
 @pytest.fixture
 def make_payload(tmp_path: Path) -> MakePayload:
-    """Makes an artifact that carries any bytes and that nothing can run; `name` and `file` are its and its model's."""
+    """Makes an artifact that carries any bytes and that nothing can run; see `payload_artifact`."""
 
-    def make(data: bytes, *, name: str = "payload", file: str = "model.tflite") -> Artifact:
-        folder = tmp_path / "payloads" / f"{len(list(tmp_path.glob('payloads/*')))}.edgekit"
-        folder.mkdir(parents=True)
-        (folder / file).write_bytes(data)
-        np.savez(folder / "golden.npz", x=np.zeros(4, np.float32))
-        write_manifest(folder, msgspec.structs.replace(manifest(folder, file, ""), name=name))
-        return load_artifact(folder)
+    def make(data: bytes, **options: Any) -> Artifact:
+        return payload_artifact(tmp_path / f"{len(list(tmp_path.glob('*.payload')))}.payload", data, **options)
 
     return make
+
+
+def payload_artifact(folder: Path, data: bytes, *, name: str = "payload", file: str = "model.tflite") -> Artifact:
+    """An artifact that carries any bytes; `name` and `file` are its and its model's."""
+    folder.mkdir()
+    (folder / file).write_bytes(data)
+    np.savez(folder / "golden.npz", x=np.zeros(4, np.float32))
+    write_manifest(folder, msgspec.structs.replace(manifest(folder, file, ""), name=name))
+    return load_artifact(folder)
 
 
 def manifest(folder: Path, model: str, engine: str) -> Manifest:

@@ -179,7 +179,7 @@ def _first_release(url: str, run: Run) -> None:
             connection.execute(sa.text(f"DROP TABLE {table}"))
         for statement in FIRST_SCHEMA:
             connection.execute(sa.text(statement.format(**TYPES[engine.name])))
-        old = {name: value for name, value in row.items() if name not in {"mode", "pair"}}
+        old = {name: value for name, value in row.items() if name not in {"mode", "pair", "clock"}}
         _insert(connection, "edgekit_runs", [old])
         _insert(connection, "edgekit_samples", samples)
 

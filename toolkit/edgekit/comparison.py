@@ -24,6 +24,9 @@ It is the tolerance within which the harness agrees with a bare loop on the same
 """
 
 
+COUNTED_BAND: Final = 0.005
+"""The band where instructions are counted: what five runs on a busy host may differ by (`scripts/bench counted`)."""
+
 UNSTEADY_FACTOR: Final = 2.0
 """How many times the spread between the processes of an unsteady run a change must be, to be another's than its own.
 
@@ -67,7 +70,7 @@ def compare(base: Run, new: Run, *, band: float = DEFAULT_BAND, force: bool = Fa
         force: Compare all the same what is not comparable; `Comparison.forced` says what it was.
 
     Raises:
-        UsageError: The runs are from different devices, or kinds of device, or modes, and `force` is not set.
+        UsageError: The runs differ in device, kind of device, mode or clock, and `force` is not set.
     """
     against = _objections(base, new)
     if against and not force:
@@ -119,5 +122,6 @@ def _objections(base: Run, new: Run) -> Sequence[str]:
         ("devices", base.device, new.device),
         ("CPUs", base.environment.cpu, new.environment.cpu),
         ("modes", base.schedule.mode, new.schedule.mode),
+        ("clocks", base.schedule.clock, new.schedule.clock),
     )
     return [f"they are from different {what}, {one} and {other}" for what, one, other in facts if one != other]

@@ -8,17 +8,18 @@ import msgspec
 
 from edgekit.comparison import Comparison
 from edgekit.errors import UsageError
-from edgekit.report import Figures
+from edgekit.report import SCALES, Figures
+from edgekit.run import Clock
 from edgekit.suggest import did_you_mean
 
 State: TypeAlias = Literal["passed", "failed", "cannot tell"]
 
 _UNITS: Final[Mapping[str, Mapping[str, float]]] = {
-    "latency": {"ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9},
+    "latency": {"ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "instr": 1.0, "kinstr": 1e3, "Minstr": 1e6},
     "bytes": {"B": 1.0, "kB": 1e3, "MB": 1e6, "KiB": 1024.0, "MiB": 1024.0**2},
     "accuracy": {"points": 0.01, "point": 0.01, "%": 0.01},
 }
-"""Units of each kind of figure, in those that it is kept in: nanoseconds, bytes, a share.
+"""Units of each kind of figure, in those that it is kept in: nanoseconds or instructions, bytes, a share.
 
 A percentage of an accuracy is its unit; of everything else it is a change from the base.
 """
@@ -55,6 +56,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
         limit: A share of the base's figure where `relative`; else in the figure's own unit.
         change: Whether the limit is on the change from the base and not on the new figure itself.
         relative: Whether the limit is a share of the base's figure.
+        clock: What the runs must have been measured by, where the limit is of time or of instructions.
     """
 
     text: str
@@ -63,6 +65,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     limit: float
     change: bool
     relative: bool
+    clock: Clock | None = None
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +96,15 @@ def parse_condition(text: str) -> Condition:
             hint=f"Write one of: {', '.join(dict.fromkeys(['%', *units]))}.",
         )
     value = float(number) * (0.01 if relative else units[unit]) * (-1 if sign == "-" else 1)
+    clock: Clock = "instructions" if unit.endswith("instr") else "wall"
     return Condition(
-        text=text, metric=metric, above=compared == ">", limit=value, change=relative or bool(sign), relative=relative
+        text=text,
+        metric=metric,
+        above=compared == ">",
+        limit=value,
+        change=relative or bool(sign),
+        relative=relative,
+        clock=None if relative or METRICS[metric].kind != "latency" else clock,
     )
 
 
@@ -111,13 +121,18 @@ def _check(found: Comparison, condition: Condition) -> Check:
     base, new = (METRICS[condition.metric].read(side) for side in (found.base, found.new))
     if new is None or (condition.change and base is None):
         return Check(condition=condition.text, state="cannot tell", why=f"a run does not tell its {condition.metric}")
+    clock = found.new.run.schedule.clock
+    if condition.clock not in {None, clock}:
+        why = "the run tells time" if clock == "wall" else "the run counts instructions, which are no time"
+        return Check(condition=condition.text, state="cannot tell", why=why)
     if condition.metric == "median" and condition.relative:
         return _check_median(found, condition)
     value = new
     if condition.change and base is not None:
         value = new / base - 1 if condition.relative and base else new - base
     failed = value > condition.limit if condition.above else value < condition.limit
-    return Check(condition=condition.text, state="failed" if failed else "passed", why=_words(condition, base, new))
+    why = _words(found, condition, base, new)
+    return Check(condition=condition.text, state="failed" if failed else "passed", why=why)
 
 
 def _check_median(found: Comparison, condition: Condition) -> Check:
@@ -140,8 +155,9 @@ def _median_words(found: Comparison) -> str:
     return f"the median changed by {value:+.1f}% (95 % interval {low:+.1f}% to {high:+.1f}%)"
 
 
-def _words(condition: Condition, base: float | None, new: float) -> str:
-    unit, factor = {"latency": ("ms", 1e-6), "bytes": ("kB", 1e-3), "accuracy": ("%", 100.0)}[
+def _words(found: Comparison, condition: Condition, base: float | None, new: float) -> str:
+    latency = SCALES[found.new.run.schedule.clock].unit
+    unit, factor = {"latency": (latency, 1e-6), "bytes": ("kB", 1e-3), "accuracy": ("%", 100.0)}[
         METRICS[condition.metric].kind
     ]
     shown = "" if base is None else f", {factor * base:.4g} {unit} before"

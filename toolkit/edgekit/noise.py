@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from edgekit.artifact import Artifact
-from edgekit.comparison import DEFAULT_BAND
+from edgekit.comparison import COUNTED_BAND, DEFAULT_BAND
 from edgekit.errors import UsageError
 from edgekit.measure import PAIRED, benchmark, benchmark_pair
 from edgekit.paths import data_folder
@@ -100,6 +100,8 @@ def calibrate_noise(
 
 def noise_band(run: Run) -> float:
     """The band that decides over a comparison with this run: that of its device, else `DEFAULT_BAND`."""
+    if run.schedule.clock == "instructions":
+        return COUNTED_BAND
     band = load_noise(run.device)
     if band is None:
         return DEFAULT_BAND

@@ -15,7 +15,7 @@ from edgekit.device import DeviceUrl
 from edgekit.device_facts import DeviceFacts
 from edgekit.model import Representation, Signature, SourceKind, SourceModel, TensorSpec
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
-from edgekit.run import Run, Schedule
+from edgekit.run import Clock, Run, Schedule
 from edgekit.target import TargetProfile
 
 if TYPE_CHECKING:
@@ -484,6 +484,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     samples: int
     mode: str
     pair: str
+    clock: Clock
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,14 +4,14 @@ Pure: takes runs, gives values; `edgekit_cli.render` shows them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from edgekit.errors import UsageError
-from edgekit.run import Run
+from edgekit.run import Clock, Run
 from edgekit.stats import Summary, summarize
 from edgekit.verdict import Verdict, judge
 
@@ -20,6 +20,22 @@ TOLERATED_DROP_POINTS: Final = 1.0
 
 MLPerf Inference's closed division asks for 99 % of the reference's accuracy.
 """
+
+
+class Scale(NamedTuple):
+    """What a run's figures are of, and the unit that a million of its nanoseconds or instructions is."""
+
+    quantity: str
+    unit: str
+    less: str
+    more: str
+
+
+SCALES: Final[Mapping[Clock, Scale]] = {
+    "wall": Scale("latency", "ms", "faster", "slower"),
+    "instructions": Scale("instructions an inference", "Minstr", "fewer instructions", "more instructions"),
+}
+"""By the clock of a schedule. Instructions stand in the fields of nanoseconds, and are never shown as such."""
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +118,7 @@ def recommend(runs: Sequence[Figures]) -> Recommendation | None:
     the most accurate wins, then the smallest.
 
     Raises:
-        UsageError: The runs are from different devices, or physical and emulated ones are mixed.
+        UsageError: The runs are from different devices, or physical and emulated ones, or two clocks, are mixed.
     """
     _check_comparable(runs)
     sound = [item for item in runs if item.run.golden is None or item.run.golden.passed]
@@ -122,6 +138,7 @@ def _check_comparable(runs: Sequence[Figures]) -> None:
     for what, values in (
         ("devices", {item.run.device for item in runs}),
         ("kinds of device", {item.run.environment.kind for item in runs}),
+        ("clocks", {item.run.schedule.clock for item in runs}),
     ):
         if len(values) > 1:
             raise UsageError(f"These runs are from different {what}: {', '.join(sorted(values))}.")
@@ -135,14 +152,15 @@ def _within_tolerance(item: Figures, others: Sequence[Figures]) -> bool:
 
 def _headline(best: Figures, equal: Sequence[Figures]) -> str:
     artifact = best.run.artifact
-    facts = [f"{milliseconds(best.summary.median_ns)} ms median"]
+    facts = [f"{amount(best.summary.median_ns, best.run)} median"]
     if artifact.accuracy is not None:
         facts.append(f"{artifact.accuracy:.1%} accuracy")
     facts.append(f"{artifact.model_bytes / 1e3:.0f} kB")
     kind = best.run.environment.kind
     shared = {"emulated": " (emulated)", "virtual": " (a virtual machine)"}.get(kind, "")
     others = len(equal) - 1
-    also = f"; {others} other{'s are' if others > 1 else ' is'} equally fast" if others else ""
+    alike = f"equally {'fast' if best.run.schedule.clock == 'wall' else 'good'}"
+    also = f"; {others} other{'s are' if others > 1 else ' is'} {alike}" if others else ""
     return f"Ship {artifact.name} on {best.run.device}{shared}: {', '.join(facts)}{also}."
 
 
@@ -180,10 +198,11 @@ def _left_out(sound: Sequence[Figures], accurate: Sequence[Figures]) -> list[str
 def _speed(item: Figures, other: Figures) -> str:
     """How much faster, when the intervals tell the two apart."""
     a, b = item.summary, other.summary
+    scale = SCALES[item.run.schedule.clock]
     if _bounds(item)[1] < _bounds(other)[0]:
-        return f"{b.median_ns / a.median_ns:.1f}x faster"
+        return f"{b.median_ns / a.median_ns:.1f}x {scale.less}"
     if _bounds(other)[1] < _bounds(item)[0]:
-        return f"{a.median_ns / b.median_ns:.1f}x slower"
+        return f"{a.median_ns / b.median_ns:.1f}x {scale.more}"
     return "equally fast"
 
 
@@ -198,6 +217,11 @@ def decibels(relative_rms: float | None) -> float | None:
     if relative_rms is None or not math.isfinite(relative_rms):
         return None
     return math.inf if relative_rms == 0 else -20 * math.log10(relative_rms)
+
+
+def amount(nanoseconds: float, run: Run) -> str:
+    """A figure of a run with its unit."""
+    return f"{milliseconds(nanoseconds)} {SCALES[run.schedule.clock].unit}"
 
 
 def milliseconds(nanoseconds: float) -> str:

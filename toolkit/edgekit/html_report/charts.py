@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from edgekit.html_report.entries import EXACT_DB, FEW, Entry
 from edgekit.html_report.series import beyond, distribution, drift, over_time, top_ms
-from edgekit.report import milliseconds
+from edgekit.report import SCALES, Scale, amount
 from edgekit.stats import Summary
 
 Figure = dict[str, Any]
@@ -39,10 +39,21 @@ def pareto(entries: Sequence[Entry], *, by_accuracy: bool) -> Figure | None:
     return {
         "data": [*_fronts(shown), *points],
         "layout": {
-            "xaxis": _latency_axis("Median latency, ms", [x for point in points for x in point["x"]]),
+            "xaxis": _latency_axis(_axis_title(entries, "Median "), [x for point in points for x in point["x"]]),
             "yaxis": {"title": {"text": title}},
         },
     }
+
+
+def scale_of(entry: Entry) -> Scale:
+    """What a run's figures are of, and in."""
+    return SCALES[entry.item.run.schedule.clock]
+
+
+def _axis_title(entries: Sequence[Entry], of: str = "") -> str:
+    scale = scale_of(entries[0])
+    words = of + scale.quantity
+    return f"{words[0].upper()}{words[1:]}, {scale.unit}"
 
 
 def _latency_axis(title: str, values_ms: Sequence[float]) -> Figure:
@@ -102,7 +113,7 @@ def _hover(entry: Entry, quality: float) -> str:
         good = "equal to the source" if quality == EXACT_DB else f"{quality:.0f} dB"
     lines = [
         f"<b>{escape(entry.name)}</b>",
-        f"{milliseconds(entry.item.summary.median_ns)} ms, {good}, {artifact.model_bytes / 1e3:,.0f} kB",
+        f"{amount(entry.item.summary.median_ns, entry.item.run)}, {good}, {artifact.model_bytes / 1e3:,.0f} kB",
         escape(entry.item.run.device),
     ]
     return "<br>".join([*lines, "Pareto-optimal"] if entry.optimal else lines)
@@ -139,7 +150,11 @@ def cumulative(entries: Sequence[Entry]) -> Figure:
     fastest, slowest = min(line["x"][0] for line in lines), max(line["x"][-1] for line in lines)
     return {
         "data": lines,
-        "layout": {"xaxis": _latency_axis("Latency, ms", [fastest, slowest]), "yaxis": axis, "hovermode": "closest"},
+        "layout": {
+            "xaxis": _latency_axis(_axis_title(entries), [fastest, slowest]),
+            "yaxis": axis,
+            "hovermode": "closest",
+        },
     }
 
 
@@ -153,7 +168,7 @@ def _steps(entry: Entry) -> Figure:
         "mode": "lines",
         "name": escape(entry.name),
         "line": {"shape": "hv", "dash": entry.look.dash, "width": 1 if muted else 2},
-        "hovertemplate": "%{y:.1f} % within %{x} ms<extra>%{fullData.name}</extra>",
+        "hovertemplate": f"%{{y:.1f}} % within %{{x}} {scale_of(entry).unit}<extra>%{{fullData.name}}</extra>",
         "meta": {"run": entry.number, "colour": entry.look.colour},
     }
 
@@ -167,7 +182,7 @@ def timeline(entry: Entry) -> dict[str, Any]:
     stretches = over_time(_samples(entry))
     top = top_ms(stretches)
     slower = beyond(list(chain.from_iterable(_samples(entry))), top)
-    axis: Figure = {"title": {"text": "Latency, ms"}}
+    axis: Figure = {"title": {"text": _axis_title([entry])}}
     if slower:
         low = min(chain.from_iterable(item.low_ms for item in stretches))
         axis["range"] = [low - 0.05 * (top - low), top]
@@ -175,11 +190,11 @@ def timeline(entry: Entry) -> dict[str, Any]:
     return {
         "run": entry.number,
         "label": _timeline_label(entry),
-        "note": _note(slower, entry.item.summary.count),
+        "note": _note(slower, entry),
         "figure": {
             "data": [
                 _band([(item.sample, item.low_ms, item.high_ms) for item in stretches], colour),
-                _line([(item.sample, item.middle_ms) for item in stretches], colour),
+                _line([(item.sample, item.middle_ms) for item in stretches], colour, scale_of(entry).unit),
             ],
             "layout": {
                 "xaxis": {"title": {"text": "Inference, in order over all processes"}, "rangemode": "tozero"},
@@ -192,17 +207,18 @@ def timeline(entry: Entry) -> dict[str, Any]:
 
 def _timeline_label(entry: Entry) -> str:
     change = drift(_samples(entry))
-    words = [f"{milliseconds(entry.item.summary.median_ns)} ms"]
+    words = [amount(entry.item.summary.median_ns, entry.item.run)]
     if change is not None:
         words.append(f"{round(100 * change, 1) + 0:+.1f} % from first to last quarter")
     return f"{entry.name} ({', '.join(words)})"
 
 
-def _note(slower: tuple[int, float] | None, count: int) -> str:
+def _note(slower: tuple[int, float] | None, entry: Entry) -> str:
     if slower is None:
         return "Every inference lies within the axis."
     many, slowest_ms = slower
-    return f"{many:,} of {count:,} inferences lie above the axis, the slowest at {milliseconds(1e6 * slowest_ms)} ms."
+    slowest = amount(1e6 * slowest_ms, entry.item.run)
+    return f"{many:,} of {entry.item.summary.count:,} inferences lie above the axis, the slowest at {slowest}."
 
 
 def _band(parts: Sequence[tuple[list[float], list[float], list[float]]], colour: str) -> Figure:
@@ -225,14 +241,14 @@ def _band(parts: Sequence[tuple[list[float], list[float], list[float]]], colour:
     }
 
 
-def _line(parts: Sequence[tuple[list[float], list[float]]], colour: str) -> Figure:
+def _line(parts: Sequence[tuple[list[float], list[float]]], colour: str, unit: str) -> Figure:
     return {
         "type": "scatter",
         "x": list(chain.from_iterable([*sample, None] for sample, _ in parts)),
         "y": list(chain.from_iterable([*middle, None] for _, middle in parts)),
         "mode": "lines",
         "line": {"width": 1.75},
-        "hovertemplate": "median %{y} ms near inference %{x:.0f}<extra></extra>",
+        "hovertemplate": f"median %{{y}} {unit} near inference %{{x:.0f}}<extra></extra>",
         "meta": {"colour": colour},
     }
 

@@ -44,8 +44,10 @@ def write_report(runs: Sequence[Run], path: Path) -> None:
     Runs of several devices, or of several kinds, get a recommendation each and are not compared with each other.
 
     Raises:
-        UsageError: There is no run, the file cannot be written, or Jinja2 or Plotly is missing.
+        UsageError: There is no run, their clocks differ, the file cannot be written, or Jinja2 or Plotly is missing.
     """
+    if len({run.schedule.clock for run in runs}) > 1:
+        raise UsageError("Some of these runs tell time, others count instructions.", hint="Make a report of each.")
     if not runs:
         raise UsageError("There is no run to report on.", hint="`edgekit runs list` shows the newest.")
     page = _render(runs, path.name)
@@ -97,6 +99,8 @@ def _context(numbered: Sequence[Entry], name: str) -> dict[str, Any]:
     """Everything the template shows as text."""
     return {
         "version": __version__,
+        "unit": charts.scale_of(numbered[0]).unit,
+        "quantity": charts.scale_of(numbered[0]).quantity.capitalize(),
         "newest": max(entry.item.run.created for entry in numbered),
         "entries": numbered,
         "tolerated": TOLERATED_DROP_POINTS,

@@ -32,6 +32,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "run": msgspec.json.encode(msgspec.structs.replace(run, repetitions=bare)),
         "mode": run.schedule.mode,
         "pair": run.pair,
+        "clock": run.schedule.clock,
     }
 
 

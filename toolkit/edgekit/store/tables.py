@@ -12,8 +12,8 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from alembic.operations import Operations
 
-STORE_VERSION: Final = 2
-"""1: first. 2: runs tell their mode and pair; indexes for listings by time, artifact and device."""
+STORE_VERSION: Final = 3
+"""1: first. 2: runs tell their mode and pair; indexes for listings by time, artifact and device. 3: and their clock."""
 
 TABLES: Final = sa.MetaData()
 
@@ -36,6 +36,7 @@ RUNS: Final = sa.Table(
     sa.Column("run", sa.LargeBinary, nullable=False),
     sa.Column("mode", sa.String(16), nullable=False, server_default="single-stream"),
     sa.Column("pair", sa.String(64), nullable=False, server_default=""),
+    sa.Column("clock", sa.String(16), nullable=False, server_default="wall"),
     sa.Index("ix_edgekit_runs_created", "created", "id"),
     sa.Index("ix_edgekit_runs_artifact", "artifact", "device"),
 )
@@ -57,7 +58,11 @@ def _to_2(op: "Operations") -> None:
     op.create_index("ix_edgekit_runs_artifact", RUNS.name, ["artifact", "device"])
 
 
-_MIGRATIONS: Final[Mapping[int, Callable[["Operations"], None]]] = {2: _to_2}
+def _to_3(op: "Operations") -> None:
+    op.add_column(RUNS.name, sa.Column("clock", sa.String(16), nullable=False, server_default="wall"))
+
+
+_MIGRATIONS: Final[Mapping[int, Callable[["Operations"], None]]] = {2: _to_2, 3: _to_3}
 """What makes a store of this version out of one of the version before."""
 
 

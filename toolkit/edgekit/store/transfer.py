@@ -21,9 +21,10 @@ from edgekit.store.rows import decode_run
 Kind: TypeAlias = Literal["json", "csv", "parquet"]
 
 COLUMNS: Final = (
-    "run", "created", "artifact", "format", "precision", "device", "target", "kind", "process", "sample", "latency_ns",
+    "run", "created", "artifact", "format", "precision", "device", "target", "kind", "clock", "process", "sample",
+    "latency_ns",
 )  # fmt: skip
-"""The columns of the tables; `process` and `sample` count from 0."""
+"""The columns of the tables; `process` and `sample` count from 0. `latency_ns` is instructions where `clock` says."""
 
 BATCH: Final = 1000
 """Runs that are written in one transaction: more keep other writers waiting, fewer wait for the disk."""
@@ -97,7 +98,7 @@ EXPORTS: Final[Mapping[Kind, Callable[[Iterable[Run], IO[bytes]], int]]] = {
 def _facts(run: Run) -> tuple[str, ...]:
     artifact = run.artifact
     facts = (run.id, run.created, artifact.name, artifact.format, artifact.precision, run.device, run.target)
-    return (*facts, run.environment.kind)
+    return (*facts, run.environment.kind, run.schedule.clock)
 
 
 def _row_groups(runs: Iterable[Run]) -> Iterator[list[Run]]:

@@ -183,10 +183,11 @@ def _show(outcomes: "Outcomes[list[_Measured]]", page: str | None, *, as_json: b
     ]
     failures += [(device.name, error) for device, error in outcomes.failures()]
     items = [figures(run) for run in runs]
-    advice = recommend(items) if items else None
+    groups = {run.device: [item for item in items if item.run.device == run.device] for run in runs}
+    advice = {device: recommend(there) for device, there in groups.items()}
     if as_json:
         failed = [{"artifact": path, "cause": error.cause, "hint": error.hint} for path, error in failures]
-        print_json({"runs": [run_json(item) for item in items], "recommendation": advice, "failures": failed})
+        print_json({"runs": [run_json(item) for item in items], "recommendations": advice, "failures": failed})
     else:
         print_runs(items, advice, failures)
     if page and runs:

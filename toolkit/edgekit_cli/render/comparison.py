@@ -11,7 +11,7 @@ import msgspec
 from edgekit.comparison import Comparison
 from edgekit.gate import Check
 from edgekit.publish import whole_file
-from edgekit.report import Figures, milliseconds
+from edgekit.report import SCALES, Figures, amount
 from edgekit_cli.render.json import print_json
 from edgekit_cli.render.runs import precision
 
@@ -98,9 +98,9 @@ def _rows(found: Comparison) -> Sequence[tuple[str, tuple[str, str]]]:
     rows = [
         ("", [_fitting(item.run.artifact.name) for item in sides]),
         ("run", [_fitting(item.run.id) for item in sides]),
-        ("median", [f"{milliseconds(item.summary.median_ns)} ms {precision(item.summary)}" for item in sides]),
-        ("p90", [_bound(item.summary.p90_ns) for item in sides]),
-        ("p99", [_bound(item.summary.p99_ns) for item in sides]),
+        ("median", [f"{amount(item.summary.median_ns, item.run)} {precision(item.summary)}" for item in sides]),
+        ("p90", [_bound(item.summary.p90_ns, item) for item in sides]),
+        ("p99", [_bound(item.summary.p99_ns, item) for item in sides]),
         ("size", [f"{item.run.artifact.model_bytes / 1e3:.1f} kB" for item in sides]),
         ("accuracy", [_accuracy(item) for item in sides]),
     ]
@@ -111,8 +111,8 @@ def _fitting(name: str) -> str:
     return name if len(name) <= 22 else f"…{name[-21:]}"  # noqa: PLR2004 - the column's width
 
 
-def _bound(value: int | None) -> str:
-    return _NONE if value is None else f"{milliseconds(value)} ms"
+def _bound(value: int | None, item: Figures) -> str:
+    return _NONE if value is None else amount(value, item.run)
 
 
 def _accuracy(item: Figures) -> str:
@@ -126,9 +126,10 @@ def _sentence(found: Comparison) -> str:
     change, low, high = (100 * (item - 1) for item in (found.median.value, found.median.low, found.median.high))
     interval = f"{change:+.1f}% (95 % interval {low:+.1f}% to {high:+.1f}%)"
     unsteady = ", within what runs that are not steady do by themselves" if found.unsteady else ""
+    scale = SCALES[found.new.run.schedule.clock]
     words = {
-        "slower": f"Slower: the median changed by {interval}.",
-        "faster": f"Faster: the median changed by {interval}.",
+        "slower": f"{scale.more.capitalize()}: the median changed by {interval}.",
+        "faster": f"{scale.less.capitalize()}: the median changed by {interval}.",
         "same": f"The same within the noise band of ±{100 * found.band:.1f}%: {interval}.",
         "cannot tell": f"Cannot tell: {interval}{unsteady}. Measure both in turns with `edgekit bench A B --paired`.",
     }

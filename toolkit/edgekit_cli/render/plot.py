@@ -9,7 +9,7 @@ import click
 
 from edgekit.errors import UsageError
 from edgekit.html_report.series import Stretch, beyond, distribution, over_time, top_ms
-from edgekit.report import milliseconds
+from edgekit.report import SCALES, Scale, amount
 from edgekit.run import Run
 
 _WIDTH: Final = 80
@@ -31,27 +31,27 @@ def print_plot(run: Run) -> None:
     samples = run.samples_ns
     stretches = over_time(samples, bins=_BINS)
     every, top = list(chain.from_iterable(samples)), top_ms(stretches)
-    click.echo(_distribution(every, top))
-    click.echo(_over_time(stretches, top))
+    click.echo(_distribution(every, top, SCALES[run.schedule.clock]))
+    click.echo(_over_time(stretches, top, SCALES[run.schedule.clock].unit))
     slower = beyond(every, top)
     if slower:
-        line = f"Outside: {slower[0]:,} of {len(every):,} inferences, the slowest {milliseconds(1e6 * slower[1])} ms."
+        line = f"Outside: {slower[0]:,} of {len(every):,} inferences, the slowest {amount(1e6 * slower[1], run)}."
         click.echo(textwrap.fill(line, _WIDTH))
 
 
-def _distribution(samples_ns: list[int], top: float) -> str:
+def _distribution(samples_ns: list[int], top: float, scale: Scale) -> str:
     curve = distribution(samples_ns)
     shown = [(x, y) for x, y in zip(curve.latency_ms, curve.percent, strict=True) if x <= top]
-    figure = _figure("Share of inferences that are done, %", "latency, ms")
+    figure = _figure("Share of inferences that are done, %", f"{scale.quantity}, {scale.unit}")
     figure.draw(figure.signal([x for x, _ in shown], [y for _, y in shown], marker="braille").lines())
     _label(figure, "x", [x for x, _ in shown], "{:.4g}")
     _label(figure, "y", [0, 100], "{:.0f}")
     return _text(figure)
 
 
-def _over_time(stretches: Sequence[Stretch], top: float) -> str:
+def _over_time(stretches: Sequence[Stretch], top: float, unit: str) -> str:
     """The median and the slowest of each bin."""
-    figure = _figure("Median and slowest of neighbouring inferences, ms", _order(len(stretches)))
+    figure = _figure(f"Median and slowest of neighbouring inferences, {unit}", _order(len(stretches)))
     low = min(chain.from_iterable(item.low_ms for item in stretches))
     high = min(top, max(chain.from_iterable(item.high_ms for item in stretches)))
     for item in stretches:

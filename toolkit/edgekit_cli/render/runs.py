@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from statistics import median
 from typing import Any, Final
@@ -13,7 +13,7 @@ import msgspec
 from edgekit.errors import EdgekitError
 from edgekit.power import energy_mj, mean_power_mw
 from edgekit.protocols import RunSummary
-from edgekit.report import Figures, Recommendation, doubts, milliseconds
+from edgekit.report import SCALES, Figures, Recommendation, doubts, milliseconds
 from edgekit.run import Run, Schedule
 from edgekit.stats import Summary
 
@@ -41,9 +41,9 @@ def run_json(item: Figures, *, samples: bool = False) -> dict[str, Any]:
 
 
 def print_runs(
-    items: Sequence[Figures], advice: Recommendation | None, failures: Sequence[tuple[str, EdgekitError]]
+    items: Sequence[Figures], advice: Mapping[str, Recommendation | None], failures: Sequence[tuple[str, EdgekitError]]
 ) -> None:
-    """The tables, device by device, then what failed; what to ship, when one device ran several."""
+    """The tables, device by device, each with what to ship there when it ran several; then what failed."""
     devices = list(dict.fromkeys(item.run.device for item in items))
     for device in devices:
         there = [item for item in items if item.run.device == device]
@@ -53,10 +53,10 @@ def print_runs(
         print_method(there)
         for item in there:
             print_operators(item.run)
+        if len(there) > 1:
+            print_recommendation(advice[device])
         if len(devices) > 1:
             click.echo()
-    if len(items) > 1 and len(devices) == 1:
-        print_recommendation(advice)
     print_failures(failures)
 
 
@@ -76,7 +76,7 @@ def print_table(items: Sequence[Figures]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     table.add_column("artifact")
-    unit = "ms" if items[0].run.schedule.clock == "wall" else "Minstr"
+    unit = SCALES[items[0].run.schedule.clock].unit
     for title in (
         "size\nkB",
         "accuracy\n% (change)",
@@ -164,7 +164,10 @@ def print_method(items: Sequence[Figures]) -> None:
 def _overhead(items: Sequence[Figures]) -> str:
     """What the harness itself costs, of runs that measured it."""
     costs = [repetition.overhead_ns for item in items for repetition in item.run.repetitions if repetition.overhead_ns]
-    return f" The harness costs {median(costs) / 1e3:.1f} us an inference, subtracted nowhere." if costs else ""
+    if not costs:
+        return ""
+    thousand = "us" if items[0].run.schedule.clock == "wall" else "thousand instructions"
+    return f" The harness costs {median(costs) / 1e3:.1f} {thousand} an inference, subtracted nowhere."
 
 
 def _processes(counts: Sequence[int]) -> str:
@@ -226,7 +229,8 @@ def print_summaries(summaries: Sequence[RunSummary]) -> None:
     for item in summaries:
         kind = "" if item.kind == "physical" else f"  {item.kind}"
         click.echo(
-            f"{item.id}  {item.artifact.ljust(width)}  {milliseconds(item.median_ns):>8} ms  {item.device}{kind}"
+            f"{item.id}  {item.artifact.ljust(width)}  {milliseconds(item.median_ns):>8} {SCALES[item.clock].unit}  "
+            f"{item.device}{kind}"
         )
 
 
