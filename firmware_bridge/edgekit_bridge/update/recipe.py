@@ -165,7 +165,7 @@ def plan_update(files: Sequence[FileRecipe], sources: Mapping[str, Sequence[Chun
                 sent.append(Sent(file.name, offset, chunk))
                 spool += chunk.length
             found.append(known[chunk])
-        pieces[file.name] = tuple(_joined(found))
+        pieces[file.name] = tuple(joined(found))
     return Update(kept=kept, sent=tuple(sent), pieces=pieces)
 
 
@@ -200,7 +200,7 @@ def _places(sources: Mapping[str, Sequence[Chunk]]) -> Iterator[tuple[Chunk, Pla
             yield chunk, Place(source, offset, chunk.length)
 
 
-def _joined(places: Iterable[Place]) -> Iterator[Place]:
+def joined(places: Iterable[Place]) -> Iterator[Place]:
     """Neighbors that follow each other in one source as one."""
     last: Place | None = None
     for place in places:
