@@ -133,9 +133,9 @@ def _updates(server: SshServer, artifact: Artifact, folder: Path) -> list[Check]
         url = f"{server.url_at(ADDRESSES[0], proxy.port)}?home={folder / 'updates'}"
 
         def passed(one: Artifact) -> int:
-            before = proxy.passed_bytes
+            before = proxy.forth_bytes + proxy.back_bytes
             push(one, device=url)
-            return proxy.passed_bytes - before
+            return proxy.forth_bytes + proxy.back_bytes - before
 
         passed(artifact)
         again = passed(artifact)

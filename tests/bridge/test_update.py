@@ -39,7 +39,7 @@ def busybox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """This machine, with nothing but busybox on its PATH: the tools of the smallest devices."""
     program = shutil.which("busybox")
     if program is None:
-        pytest.skip("busybox is not installed (Debian: busybox)")
+        pytest.skip("busybox is not installed (Debian: busybox-static)")
     folder = tmp_path / "busybox"
     folder.mkdir()
     names = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,11 @@ def write_tflite(path: Path) -> Path:
     return path
 
 
-def layers_artifact(folder: Path, count: int) -> Artifact:
-    """An artifact of `count` layers of 128 x 128, all the same work, and a last one of 3 x 128; x is 1 x 128."""
+def layers_artifact(folder: Path, layers: int) -> Artifact:
+    """An artifact of `layers` layers of 128 x 128, all the same work, and a last one of 3 x 128; x is 1 x 128."""
     width = 128
     rng = np.random.default_rng(0)
-    weights = [(rng.standard_normal((width, width)) / width**0.5).astype(np.float32) for _ in range(count)]
+    weights = [(rng.standard_normal((width, width)) / width**0.5).astype(np.float32) for _ in range(layers)]
     weights.append(rng.standard_normal((3, width)).astype(np.float32))
     tensors: list[Tensor] = [("x", (1, width), None)]
     operators = []
@@ -103,7 +104,7 @@ def layers_artifact(folder: Path, count: int) -> Artifact:
     signature = Signature(
         inputs=(TensorSpec(name="x", shape=(1, width), dtype="float32"),), outputs=found.signature.outputs
     )
-    write_manifest(folder, msgspec.structs.replace(found, name=f"layers{count}", signature=signature))
+    write_manifest(folder, msgspec.structs.replace(found, name=f"layers{layers}", signature=signature))
     return load_artifact(folder)
 
 
@@ -273,9 +274,10 @@ MakePayload = Callable[..., Artifact]
 @pytest.fixture
 def make_payload(tmp_path: Path) -> MakePayload:
     """Makes an artifact that carries any bytes and that nothing can run; see `payload_artifact`."""
+    numbers = count()
 
     def make(data: bytes, **options: Any) -> Artifact:
-        return payload_artifact(tmp_path / f"{len(list(tmp_path.glob('*.payload')))}.payload", data, **options)
+        return payload_artifact(tmp_path / f"{next(numbers)}.payload", data, **options)
 
     return make
 

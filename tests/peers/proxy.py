@@ -29,8 +29,10 @@ class Proxy:
         self._server = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self.port = int(self._server.getsockname()[1])
-        self.passed_bytes = 0
-        """How many went through, both ways."""
+        self.forth_bytes = 0
+        """How many went through towards the server."""
+        self.back_bytes = 0
+        """How many came back."""
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -91,7 +93,10 @@ class Proxy:
         if forth and self._left is not None:
             piece, self._left = piece[: self._left], self._left - len(piece)
         other.sendall(piece)
-        self.passed_bytes += len(piece)
+        if forth:
+            self.forth_bytes += len(piece)
+        else:
+            self.back_bytes += len(piece)
         if self._left is not None and self._left <= 0:
             self._left = None
             self.cut()
