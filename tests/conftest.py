@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["models.linear", "peers.mlflow_server", "peers.openssh", "peers.postgres", "peers.virtual"]
+pytest_plugins = [
+    "models.linear",
+    "peers.mlflow_server",
+    "peers.openssh",
+    "peers.postgres",
+    "peers.virtual",
+    "peers.wheels",
+]
 
 REQUIRE_PEERS = "EDGEKIT_REQUIRE_PEERS"
 """Set where everything is installed: a `peer` test that skips then fails."""
