@@ -1,8 +1,7 @@
 """A lock on a device, so that two people do not measure on one board at once.
 
-The lock is a folder on the device, `HOME/lock`. A small process there holds it for us and sleeps until its input ends:
-when we let go, or with our connection. A lock whose process is gone, or that is older than the device's last start,
-is stale: the next one takes it away.
+The lock is the kernel's, on the file `HOME/lock` (flock(2)). A small process there holds it for us and sleeps until
+its input ends: when we let go, or with our connection. Whatever ends it ends the lock: none is ever stale.
 """
 
 import getpass
@@ -30,27 +29,21 @@ _BUSY: Final = 4
 """What the script exits with when somebody else holds the device."""
 
 _HOLD: Final = r"""
-lock=$1/lock owner=$2
-{ read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || boot=unknown
 [ -d "$1" ] || mkdir -p "$1" || exit 1
-if ! mkdir "$lock" 2>/dev/null; then
-    [ -d "$lock" ] || { mkdir "$lock"; exit 1; }
-    read -r pid then <"$lock/holder" 2>/dev/null || { sleep 1; read -r pid then <"$lock/holder" 2>/dev/null; }
-    if [ "${then:-}" = "$boot" ] && kill -0 "${pid:-x}" 2>/dev/null; then
-        echo "busy $(cat "$lock/owner" 2>/dev/null)"
-        exit 4
-    fi
-    mv "$lock" "$lock.$$" 2>/dev/null && rm -rf "$lock.$$"
-    mkdir "$lock" 2>/dev/null || { echo 'busy somebody who came first'; exit 4; }
+exec 9>>"$1/lock" || exit 1
+if command -v flock >/dev/null 2>&1 && ! flock -n 9; then
+    echo "busy $(cat "$1/lock")"
+    exit 4
 fi
-trap 'rm -rf "$lock"' EXIT
-trap 'exit 0' HUP TERM INT
-printf '%s\n' "$owner" >"$lock/owner" && echo "$$ $boot" >"$lock/new" && mv "$lock/new" "$lock/holder" || exit 1
+printf '%s\n' "$2" >"$1/lock"
 echo held
 read -r _
 exit 0
 """
-"""Takes the lock or says who has it; then waits for the end of its input, which costs the device nothing."""
+"""Takes the lock or says who has it; then waits for the end of its input, which costs the device nothing.
+
+flock(1) is in util-linux, busybox and toybox; on a device without it there is no lock.
+"""
 
 
 class _Holder:
@@ -76,7 +69,9 @@ class _Holder:
             raise DeviceError("The device did not say whether it is free.", hint="Try again.", transient=True)
         if self._error:
             raise self._error
-        return "" if self._first == b"held" else self._first.decode(errors="replace").removeprefix("busy ")
+        return (
+            "" if self._first == b"held" else self._first.decode(errors="replace").removeprefix("busy ") or "somebody"
+        )
 
     def let_go(self) -> None:
         """End the process's input; it takes the lock away as it ends."""

@@ -83,6 +83,7 @@ def test_nobody_there_and_no_such_host(ssh_device: str) -> None:
     assert "names no host" in refusal("ssh:").cause
 
 
+@pytest.mark.slow
 def test_a_device_that_hangs_is_given_up(ssh_device: str) -> None:
     """A server that accepts and says nothing."""
     assert ssh_device

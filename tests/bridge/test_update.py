@@ -19,6 +19,7 @@ from edgekit.device import parse_device
 from edgekit.errors import CheckFailed, DeviceError, UsageError
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Completed, Link, Version
+from edgekit_bridge.update import deliver as deliver_module
 from edgekit_bridge.update.chunking import LONGEST, SHORTEST, chunks_of
 from edgekit_bridge.update.deliver import deliver
 from edgekit_bridge.update.device_side import DeviceSide
@@ -49,13 +50,23 @@ def busybox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "local:"
 
 
-DEVICES = ["local", pytest.param("busybox", marks=pytest.mark.peer), pytest.param("ssh_device", marks=pytest.mark.peer)]
+DEVICES = [
+    "local",
+    pytest.param("busybox", marks=pytest.mark.peer),
+    pytest.param("ssh_device", marks=[pytest.mark.peer, pytest.mark.slow]),
+]
 
 
 @pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> str:
     """A device's URL: this machine, busybox, and a real SSH server."""
     return "local:" if request.param == "local" else str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other quickly."""
+    monkeypatch.setattr(deliver_module, "_PAUSE_S", 0.05)
 
 
 @pytest.fixture
@@ -285,7 +296,7 @@ class TestCut:
         """When no byte more arrives within the budget; what came stays for the next time."""
         artifact = make_payload(noise(1_000_000))
         with pytest.raises(DeviceError, match="broke"):
-            deliver(Broken(local, 600_000, always=True), artifact, SILENT, keep=3, budget_s=1.5)
+            deliver(Broken(local, 600_000, always=True), artifact, SILENT, keep=3, budget_s=0.5)
         delivered = deliver(local, artifact, SILENT, keep=3)
         assert delivered.sent_bytes < 400_000 + LONGEST + 10_000
 
@@ -431,7 +442,7 @@ class TestChunks:
     )
     def test_a_change_moves_few(self, edit: Edit, share: float, tmp_path: Path) -> None:
         """Those next to it."""
-        data = noise(64_000_000)
+        data = noise(32_000_000)
         (tmp_path / "old").write_bytes(data)
         (tmp_path / "new").write_bytes(edit(data))
         old = set(chunks_of(tmp_path / "old"))
