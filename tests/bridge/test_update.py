@@ -391,7 +391,7 @@ class Fuller:
 class TestRefused:
     def test_no_space(self, local: Link, make_payload: MakePayload) -> None:
         """Known before anything travels."""
-        with pytest.raises(DeviceError, match=r"needs 4\.0 MB on the device; 3\.1 MB are free") as caught:
+        with pytest.raises(DeviceError, match=r"needs 5\.1 MB free on the device, which has 3\.1 MB") as caught:
             deliver(Fuller(local), make_payload(noise(4_000_000)), SILENT, keep=3)
         assert "?home=" in caught.value.hint
         deliver(Fuller(local), make_payload(noise(1_000_000)), SILENT, keep=3)

@@ -95,8 +95,8 @@ class _Delivery:
         needed = update.sent_bytes + sum(file.size for file in files) - taken
         if look.free and needed + _SPARE_BYTES > look.free:
             raise DeviceError(
-                f"{self.artifact.path.name} needs {needed / 1e6:.1f} MB on the device; {look.free / 1e6:.1f} MB are "
-                "free: No space left.",
+                f"{self.artifact.path.name} needs {(needed + _SPARE_BYTES) / 1e6:.1f} MB free on the device, which has "
+                f"{look.free / 1e6:.1f} MB: No space left.",
                 hint="Free some space there, or give edgekit another folder: ?home=/media/disk/edgekit at the end of "
                 "the device's URL.",
             )
