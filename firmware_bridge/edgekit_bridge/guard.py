@@ -31,7 +31,8 @@ _BUSY: Final = 4
 _HOLD: Final = r"""
 [ -d "$1" ] || mkdir -p "$1" || exit 1
 exec 9>>"$1/lock" || exit 1
-if command -v flock >/dev/null 2>&1 && ! flock -n 9; then
+flock -n 9 2>/dev/null
+if [ $? -eq 1 ]; then
     echo "busy $(cat "$1/lock")"
     exit 4
 fi
@@ -42,7 +43,7 @@ exit 0
 """
 """Takes the lock or says who has it; then waits for the end of its input, which costs the device nothing.
 
-flock(1) is in util-linux, busybox and toybox; on a device without it there is no lock.
+flock(1) is in util-linux and toybox; on a device without it, or a file system that knows no locks, there is none.
 """
 
 

@@ -13,15 +13,17 @@ from edgekit.errors import DeviceError
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Link, Transport
 
-PEERS = {"ssh": "ssh_device", "virtual": "pi4"}
+PEERS = {"ssh": "ssh_device", "virtual": "pi4", "adb": "phone"}
 """The fixture that gives a device's URL, for each transport that needs a peer."""
+
+EMULATED = {"virtual", "adb"}
 
 SILENT = SilentProgress()
 
 
 def marks(scheme: str) -> list[pytest.MarkDecorator]:
     """A peer may be missing; an emulated one is slow as well."""
-    return [*([pytest.mark.peer] if scheme in PEERS else []), *([pytest.mark.slow] if scheme == "virtual" else [])]
+    return [*([pytest.mark.peer] if scheme in PEERS else []), *([pytest.mark.slow] if scheme in EMULATED else [])]
 
 
 @pytest.fixture(params=[pytest.param(item, id=item.scheme, marks=marks(item.scheme)) for item in catalog.transports()])
@@ -30,6 +32,8 @@ def link(request: pytest.FixtureRequest) -> Iterator[Link]:
     transport: Transport = request.param
     peer = PEERS.get(transport.scheme)
     url = str(request.getfixturevalue(peer)) if peer else f"{transport.scheme}:"
+    if transport.scheme == "adb":
+        url += "?python=/usr/bin/python3"  # which no phone has on its path
     with transport.open(parse_device(url), timeout_s=10) as opened:
         yield opened
 

@@ -37,7 +37,9 @@ class TestRefusals:
     def test_a_target_that_is_no_arm64_linux(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Nothing is made for it."""
         assert "virtual devices are aarch64 linux" in error("create", "pc", "--target", "linux-x86_64", capsys=capsys)
-        assert "virtual devices are aarch64 linux" in error("create", "ph", "--target", "android-arm64", capsys=capsys)
+        assert "virtual devices are aarch64 linux" in error("create", "ph", "--target", "android-armv7", capsys=capsys)
+        board = error("create", "ph", "--target", "android-arm64", "--kind", "board", capsys=capsys)
+        assert "There is no whole phone" in board
         assert "There is no target" in error("create", "x", "--target", "raspberypi4", capsys=capsys)
 
     @pytest.mark.parametrize("name", ["../up", "Pi 4", "", "ssh:", "-x", "a/b"])
@@ -134,9 +136,11 @@ def second(pi4: str) -> Iterator[str]:
     """A device of the test's own beside the one that all share."""
     assert pi4
     devices.create("second", "raspberrypi5", "userland", SILENT)
-    devices.start("second", SILENT)
-    yield "virtual:second"
-    devices.remove("second")
+    try:
+        devices.start("second", SILENT)
+        yield "virtual:second"
+    finally:
+        devices.remove("second")
 
 
 @pytest.mark.slow

@@ -212,7 +212,7 @@ def test_what_cannot_be_looked_for_is_told_in_a_line(quiet: Path, capsys: pytest
 
 
 def test_androids_are_listed_with_what_is_in_the_way(quiet: Path) -> None:
-    """Their states, by adb's own words; those without trouble are not reachable yet all the same."""
+    """Their states, by adb's own words."""
     fake_adb(quiet, f"/bin/cat <<'END'\n{ANDROIDS}END")
     found = discover((), timeout_s=0)
     assert [(item.url, item.what) for item in found.findings] == [
@@ -223,7 +223,6 @@ def test_androids_are_listed_with_what_is_in_the_way(quiet: Path) -> None:
     ]
     for item, step in zip(found.findings, ("", "Accept", "replug", "udev"), strict=True):
         assert step in item.note
-        assert "Not reachable by edgekit yet." in item.note
     assert not any("adb" in line for line in found.missing)
 
 

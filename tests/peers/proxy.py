@@ -29,6 +29,7 @@ class Proxy:
         self._server = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self.port = int(self._server.getsockname()[1])
+        self._frozen = threading.Event()
         self.forth_bytes = 0
         """How many went through towards the server."""
         self.back_bytes = 0
@@ -39,6 +40,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._frozen.clear()
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
@@ -50,6 +52,10 @@ class Proxy:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+    def freeze(self) -> None:
+        """Pass nothing on any more, and close nothing either: a cable that was pulled."""
+        self._frozen.set()
 
     def cut_after(self, count: int) -> None:
         """Cut, once, when so many bytes more have passed towards the server."""
@@ -87,6 +93,8 @@ class Proxy:
                     self._pass(waiting.popleft()[1], other, forth=forth)
 
     def _pass(self, piece: bytes, other: socket.socket, *, forth: bool) -> None:
+        while self._frozen.is_set():
+            time.sleep(0.05)
         if not piece:
             other.shutdown(socket.SHUT_WR)
             return

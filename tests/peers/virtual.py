@@ -8,7 +8,7 @@ import pytest
 
 from edgekit.errors import UsageError
 from edgekit.progress import SilentProgress
-from edgekit_bridge.virtual import devices
+from edgekit_bridge.virtual import devices, record
 from edgekit_bridge.virtual.needs import check_needs
 from edgekit_bridge.virtual.record import Kind
 
@@ -27,13 +27,13 @@ def _folders(folder: Path) -> Iterator[None]:
         yield
 
 
-def _running(folder: Path, name: str, kind: Kind) -> Iterator[None]:
+def _running(folder: Path, name: str, kind: Kind, target: str = "raspberrypi4") -> Iterator[None]:
     try:
-        check_needs(kind)
+        check_needs(kind, android=target.startswith("android"))
     except UsageError as error:
         pytest.skip(f"{error.cause} {error.hint}")
     with _folders(folder):
-        devices.create(name, "raspberrypi4", kind, SilentProgress())
+        devices.create(name, target, kind, SilentProgress())
         devices.start(name, SilentProgress(), clock="wall" if kind == "userland" else "instructions")
     yield
     with _folders(folder):
@@ -48,6 +48,18 @@ def _userland(virtual_folder: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def _board(virtual_folder: Path) -> Iterator[None]:
     yield from _running(virtual_folder, "counter", "board")
+
+
+@pytest.fixture(scope="session")
+def _phone(virtual_folder: Path) -> Iterator[None]:
+    yield from _running(virtual_folder, "phone", "userland", "android-arm64")
+
+
+@pytest.fixture
+def phone(_phone: None, virtual_folder: Path) -> Iterator[str]:
+    """The URL of an emulated phone, behind the real adbd."""
+    with _folders(virtual_folder):
+        yield f"adb://127.0.0.1:{record.load('phone').port}"
 
 
 @pytest.fixture

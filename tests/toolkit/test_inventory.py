@@ -102,7 +102,7 @@ def test_a_virtual_device_is_found_by_its_record(project: Path) -> None:
         ("group:lap", "No device has the tag 'lap'", "Did you mean lab"),
         ("group:", "No device has the tag ''", "Known tags: all, arm, lab"),
         ("shh://pi", "No transport reaches shh: devices", "Did you mean ssh"),
-        ("adb://0123", "No transport reaches adb: devices", ""),
+        ("serial:///dev/ttyUSB0", "No transport reaches serial: devices", ""),
         ("ssh://pi:secret@host", "must not hold a password", ""),
     ],
 )

@@ -45,6 +45,7 @@ CONVERTERS: Final = (
 TRANSPORTS: Final = (
     "edgekit_bridge.transports.local",
     "edgekit_bridge.transports.ssh",
+    "edgekit_bridge.transports.adb",
     "edgekit_bridge.transports.virtual",
 )
 TARGETS: Final = "edgekit_targets.library"

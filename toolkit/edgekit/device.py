@@ -1,5 +1,6 @@
 """Device URLs: `local:`, `ssh://user@host:port`, `adb://SERIAL`, `serial:///dev/ttyUSB0?baud=115200`."""
 
+import re
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -27,6 +28,12 @@ class DeviceUrl(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scheme}://{user}{self.host}{port}{self.path}{query}"
 
 
+def _host(netloc: str) -> str:
+    """The host as it was written: a serial number's capitals matter, and urlsplit drops them."""
+    found = re.fullmatch(r"(?:[^@]*@)?(?:\[([^\]]*)\]|([^:]*))(?::\d*)?", netloc)
+    return (found[1] or found[2] or "") if found else ""
+
+
 def parse_device(text: str) -> DeviceUrl:
     """Read a device URL.
 
@@ -46,7 +53,7 @@ def parse_device(text: str) -> DeviceUrl:
     return DeviceUrl(
         scheme=parts.scheme,
         user=parts.username or "",
-        host=parts.hostname or "",
+        host=_host(parts.netloc),
         port=port,
         path=parts.path,
         options=dict(parse_qsl(parts.query)),

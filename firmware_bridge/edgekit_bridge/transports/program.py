@@ -4,6 +4,7 @@ Every transport that starts a client (`ssh`, `adb`) runs it this way too.
 """
 
 import fcntl
+import math
 import os
 import selectors
 import signal
@@ -23,6 +24,9 @@ _CHUNK_BYTES: Final = 1 << 20
 _PIPE_BYTES: Final = 1 << 20
 """What a program's input holds ready for it: the most that Linux gives to anybody (pipe(7)); 64 KiB are 10 % slower."""
 
+SILENCE_S: Final = 15.0
+"""After so long without a byte one asks whether the other end is still there."""
+
 _LOOK_S: Final = 0.25
 """How often a thread looks whether it is to stop."""
 
@@ -38,6 +42,7 @@ def run_program(
     timeout_s: float,
     on_line: OnLine | None,
     hold_stdin: bool = False,
+    on_silence: Callable[[], None] | None = None,
 ) -> Completed:
     """Run a program in a session of its own; it and its children are gone when this returns or raises.
 
@@ -47,6 +52,7 @@ def run_program(
         timeout_s: The longest it may take.
         on_line: Given each line of standard output, without its end, as it comes.
         hold_stdin: Keep its input open until it ends: it knows how much there is, and takes its end for ours.
+        on_silence: Called when for `SILENCE_S` nothing was written or read; what it raises ends the program.
 
     Raises:
         DeviceError: It could not be started, or ran past `timeout_s`.
@@ -55,7 +61,7 @@ def run_program(
     process = _start(argv, stdin if isinstance(stdin, int) else subprocess.PIPE)
     try:
         pieces = iter([stdin] if isinstance(stdin, bytes) else () if isinstance(stdin, int) else stdin)
-        stdout, stderr = _pump(process, pieces, deadline, on_line, hold_stdin=hold_stdin)
+        stdout, stderr = _pump(process, pieces, _Patience(deadline, on_silence), on_line, hold_stdin=hold_stdin)
         returncode = process.wait(max(0.0, deadline - time.monotonic()))
     except (TimeoutError, subprocess.TimeoutExpired):
         raise DeviceError(
@@ -91,7 +97,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _pump(
     process: subprocess.Popen[bytes],
     pieces: Iterator[bytes],
-    deadline: float,
+    patience: "_Patience",
     on_line: OnLine | None,
     *,
     hold_stdin: bool,
@@ -108,7 +114,7 @@ def _pump(
         if feed:
             selector.register(feed.pipe, selectors.EVENT_WRITE)
         while selector.get_map():
-            for key, _ in _ready(selector, deadline):
+            for key, _ in patience.ready(selector):
                 if feed and key.fileobj is feed.pipe:
                     if not feed.go_on():
                         selector.unregister(feed.pipe)
@@ -155,17 +161,29 @@ class _Feed:
                 self.pipe.close()
 
 
-def _ready(selector: selectors.BaseSelector, deadline: float) -> list[tuple[selectors.SelectorKey, int]]:
-    """What can be read or written; Ctrl-C wakes only the main thread, others look for it now and then."""
-    while (left := deadline - time.monotonic()) > 0:
-        if threading.current_thread() is threading.main_thread():
-            events = selector.select(left)
-        else:
-            events = selector.select(min(left, _LOOK_S))
-            _heed_stop()
-        if events:
-            return events
-    raise TimeoutError
+class _Patience:
+    """How long one waits for a program: until a deadline; and what is done when it is silent."""
+
+    def __init__(self, deadline: float, on_silence: Callable[[], None] | None) -> None:
+        self._deadline = deadline
+        self._on_silence = on_silence
+        self._heard = time.monotonic()
+
+    def ready(self, selector: selectors.BaseSelector) -> list[tuple[selectors.SelectorKey, int]]:
+        """What can be read or written; Ctrl-C wakes only the main thread, others look for it now and then."""
+        main = threading.current_thread() is threading.main_thread()
+        look = (SILENCE_S if self._on_silence else math.inf) if main else _LOOK_S
+        while (left := self._deadline - time.monotonic()) > 0:
+            events = selector.select(min(left, look))
+            if events:
+                self._heard = time.monotonic()
+                return events
+            if not main:
+                _heed_stop()
+            if self._on_silence and time.monotonic() - self._heard >= SILENCE_S:
+                self._on_silence()
+                self._heard = time.monotonic()
+        raise TimeoutError
 
 
 def _heed_stop() -> None:

@@ -13,15 +13,14 @@ import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from edgekit.device import DeviceUrl
 from edgekit.errors import DeviceError
-from edgekit.protocols import Completed, Link, Progress, Transport
-from edgekit.publish import whole_file
+from edgekit.protocols import Completed, Link, Transport
 from edgekit_bridge.transports.program import run_program
-from edgekit_bridge.transports.refusals import refusal
+from edgekit_bridge.transports.shell_link import open_link
 
 CONFIG: Final = "EDGEKIT_SSH_CONFIG"
 
@@ -33,51 +32,6 @@ _LINGER_S: Final = 60
 
 _ALIVE_S: Final = 5
 """Seconds between signs of life; three missed ones end a connection to a device that hangs."""
-
-_CHUNK_BYTES: Final = 1 << 20
-
-_NO_PROGRAM: Final = b"edgekit: no such program\n"
-
-_RUN: Final = r"""
-size=$1; shift
-command -v -- "$1" >/dev/null 2>&1 || { echo "edgekit: no such program" >&2; exit 127; }
-trap : TERM
-exec 3<&0
-{ trap 'exit 0' TERM; head -c "$size" <&3; exec >&-; cat <&3 >/dev/null; kill -KILL 0; } 2>/dev/null |
-    {
-        "$@" 3<&-
-        result=$?
-        trap '' TERM
-        kill -TERM 0
-        while kill -0 $$; do kill -TERM 0; sleep 0.05 || sleep 1; done <&- >/dev/null 2>&1 &
-        exit $result
-    }
-"""
-"""Runs a program there. It reads `size` bytes; the client holds its end open until the program has ended.
-
-When the connection ends before that, whatever was started is killed: sshd makes each command a process group's leader.
-When the program ends first, it is the watch on the connection that goes; it exits by itself, or a shell would tell.
-A shell that is just forking or setting its trap loses a signal (1 of 15 that end at once, in dash): so it is told until
-it is gone.
-"""
-
-_STREAM: Final = r"""
-command -v -- "$1" >/dev/null 2>&1 || { echo "edgekit: no such program" >&2; exit 127; }
-exec "$@"
-"""
-"""Runs a program that reads to the end of its input: the connection's end is that, too."""
-
-_PUSH: Final = r"""
-place=$1 size=$2 mode=$3 folder=$(dirname -- "$1")
-mkdir -p -- "$folder" && beside=$(mktemp "$place.XXXXXX") || exit 1
-trap 'rm -f -- "$beside"' EXIT
-cat > "$beside" && [ "$(wc -c < "$beside")" -eq "$size" ] || exit 1
-chmod "$mode" "$beside" && { sync "$beside" 2>/dev/null || sync; } && mv -f -- "$beside" "$place" &&
-    { sync "$folder" 2>/dev/null || sync; }
-"""
-"""Writes beside the place, and renames over it when all bytes are there; a power cut takes neither back (fsync(2))."""
-
-_PROBE: Final = r"""printf '%s\n' "${HOME:-/tmp}"; command -v python3 || echo"""
 
 
 class _Fault(NamedTuple):
@@ -199,83 +153,6 @@ class _Client:
         return DeviceError(f"ssh could not reach {url}: {last}", hint=f"Try by hand: {names['login']}")
 
 
-class _SshLink:
-    def __init__(self, client: _Client, home: PurePosixPath, python: str) -> None:
-        self._client = client
-        self._home = home
-        self._python = python
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes | Iterable[bytes] | int = b"",
-        timeout_s: float,
-        on_line: Callable[[bytes], None] | None = None,
-    ) -> Completed:
-        """Run a program there; it ends with the connection."""
-        if isinstance(stdin, bytes):
-            words = [_RUN, "sh", str(len(stdin)), *argv]
-            done = self._client.run(words, stdin=[stdin], timeout_s=timeout_s, on_line=on_line, hold_stdin=True)
-        else:
-            done = self._client.run([_STREAM, "sh", *argv], stdin=stdin, timeout_s=timeout_s, on_line=on_line)
-        if done.returncode == 127 and done.stderr.endswith(_NO_PROGRAM):  # noqa: PLR2004 - the shell's "not found"
-            raise DeviceError(f"There is no program {argv[0]!r} on {self._client.url}.", hint="Install it there.")
-        return done
-
-    def push(self, local: Path, remote: PurePosixPath, progress: Progress) -> None:
-        """Stream it beside the place, then rename over it."""
-        try:
-            size, mode = local.stat().st_size, f"{local.stat().st_mode & 0o777:o}"
-            with local.open("rb") as stream, progress.step(f"push {local.name}", size) as step:
-                done = self._client.run(
-                    [_PUSH, "sh", str(remote), str(size), mode],
-                    stdin=_chunks(stream.read, step.advance),
-                    timeout_s=_transfer_s(size),
-                )
-        except OSError as error:
-            raise DeviceError(f"Cannot read {local}: {error.strerror or error}.") from error
-        if done.returncode:
-            raise refusal(f"Cannot write {remote} on {self._client.url}", done.stderr)
-
-    def pull(self, remote: PurePosixPath, local: Path, progress: Progress) -> None:
-        """Read it whole, then rename it into its place here."""
-        with progress.step(f"pull {remote.name}"):
-            done = self._client.run([_STREAM, "sh", "cat", "--", str(remote)], timeout_s=_transfer_s(0))
-        if done.returncode:
-            raise refusal(f"Cannot read {remote} on {self._client.url}", done.stderr)
-        with whole_file(local) as file:
-            file.write_bytes(done.stdout)
-
-    def python(self) -> str:
-        """The device's `python3`, or what the URL names.
-
-        Raises:
-            DeviceError: There is none.
-        """
-        if not self._python:
-            raise DeviceError(
-                f"{self._client.url} has no python3, which the harness runs on.",
-                hint="Install it there (Debian: apt install python3), or name it: ssh://…?python=/path/to/python3",
-            )
-        return self._python
-
-    def home(self) -> PurePosixPath:
-        """`.edgekit` in the user's folder there, or what the URL names."""
-        return self._home
-
-
-def _chunks(read: Callable[[int], bytes], advance: Callable[[float], None]) -> Iterator[bytes]:
-    while chunk := read(_CHUNK_BYTES):
-        yield chunk
-        advance(len(chunk))
-
-
-def _transfer_s(size: int) -> float:
-    """The longest a transfer may take: 100 kB/s is a bad radio link."""
-    return 600.0 + size / 1e5
-
-
 class _SshTransport:
     scheme = "ssh"
 
@@ -291,17 +168,10 @@ class _SshTransport:
         with tempfile.TemporaryDirectory(prefix="edgekit-ssh-") as folder:
             client = _Client(url, Path(folder), timeout_s)
             try:
-                yield _link(client)
+                yield open_link(client, home="")
             finally:
                 with suppress(DeviceError):
                     client.control("exit")
-
-
-def _link(client: _Client) -> Link:
-    done = client.run([_PROBE, "sh"], timeout_s=client.timeout_s + 10)
-    home, python, *_ = [*done.stdout.decode(errors="replace").splitlines(), "", ""]
-    options = client.url.options
-    return _SshLink(client, PurePosixPath(options.get("home") or f"{home}/.edgekit"), options.get("python") or python)
 
 
 TRANSPORT: Transport = _SshTransport()

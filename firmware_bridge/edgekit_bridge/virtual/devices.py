@@ -16,16 +16,16 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.protocols import Progress
 from edgekit.run import Clock
 from edgekit.target import TargetProfile
-from edgekit_bridge.transports.ssh import TRANSPORT as SSH
 from edgekit_bridge.virtual import record
 from edgekit_bridge.virtual.board import prepare_board, start_board, tell_board, write_into_board
-from edgekit_bridge.virtual.images import board_image, root_image
+from edgekit_bridge.virtual.images import board_image, phone_image, root_image
 from edgekit_bridge.virtual.needs import check_needs
+from edgekit_bridge.virtual.phone import adb_url, prepare_phone, start_phone
 from edgekit_bridge.virtual.record import Kind, VirtualDevice
 from edgekit_bridge.virtual.userland import prepare_userland, start_userland
 
 START_S: Final = 120.0
-"""How long a device may take until its SSH server answers: 3 s, where nothing else runs."""
+"""How long a device may take until it answers: 3 s, where nothing else runs."""
 
 _TRY_S: Final = 20.0
 _STOP_S: Final = 10.0
@@ -60,7 +60,7 @@ def create(name: str, target: str, kind: Kind, progress: Progress) -> VirtualDev
 
     Args:
         name: What to call it.
-        target: The profile's name; of arm64 Linux.
+        target: The profile's name; of arm64 Linux or Android.
         kind: `userland` or `board`.
         progress: Told when an image is built, which takes a minute the first time.
 
@@ -70,17 +70,18 @@ def create(name: str, target: str, kind: Kind, progress: Progress) -> VirtualDev
     """
     record.check_new_name(name)
     profile = _profile(target)
-    check_needs(kind)
-    image = root_image(progress) if kind == "userland" else board_image(progress)
+    android = _is_phone(profile)
+    if android and kind == "board":
+        raise UsageError("There is no whole phone, only a userland.", hint="Leave --kind out.")
+    check_needs(kind, android=android)
+    image = _image(kind, profile, progress)
     device = VirtualDevice(name=name, target=target, kind=kind, port=_free_port())
     device.folder.mkdir(parents=True)
     try:
-        _make_keys(device)
-        files = prepare_userland(device, profile) if kind == "userland" else device.folder / "files"
-        _write_access(device, files, profile)
-        if kind == "board":
-            prepare_board(device, image)
-            write_into_board(device, files)
+        if android:
+            prepare_phone(device, profile)
+        else:
+            _prepare_linux(device, profile, image)
         record.save(device)
     except BaseException:
         record.forget(device)
@@ -90,16 +91,35 @@ def create(name: str, target: str, kind: Kind, progress: Progress) -> VirtualDev
 
 def _profile(target: str) -> TargetProfile:
     profile = catalog.targets().load(target)
-    if (profile.arch, profile.system) != ("aarch64", "linux"):
+    if profile.arch != "aarch64" or profile.system not in {"linux", "android"}:
         raise UsageError(
-            f"{target} is {profile.arch} {profile.system}; virtual devices are aarch64 linux.",
+            f"{target} is {profile.arch} {profile.system}; virtual devices are aarch64 linux or android.",
             hint="For example --target raspberrypi4.",
         )
     return profile
 
 
+def _is_phone(profile: TargetProfile) -> bool:
+    return profile.system == "android"
+
+
+def _image(kind: Kind, profile: TargetProfile, progress: Progress) -> Path:
+    if _is_phone(profile):
+        return phone_image(progress)
+    return root_image(progress) if kind == "userland" else board_image(progress)
+
+
+def _prepare_linux(device: VirtualDevice, profile: TargetProfile, image: Path) -> None:
+    _make_keys(device)
+    files = prepare_userland(device, profile) if device.kind == "userland" else device.folder / "files"
+    _write_access(device, files, profile)
+    if device.kind == "board":
+        prepare_board(device, image)
+        write_into_board(device, files)
+
+
 def start(name: str, progress: Progress, *, clock: Clock = "wall") -> VirtualDevice:
-    """Start a device, and wait until its SSH server answers.
+    """Start a device, and wait until it answers.
 
     Args:
         name: The device's name.
@@ -122,12 +142,15 @@ def start(name: str, progress: Progress, *, clock: Clock = "wall") -> VirtualDev
     if runs:
         raise UsageError(f"{name} runs by the clock {runs.clock}.", hint=f"Stop it first: edgekit virtual stop {name}")
     profile = _profile(device.target)
-    check_needs(device.kind)
+    check_needs(device.kind, android=_is_phone(profile))
     with progress.step(f"start {name}"):
-        if device.kind == "userland":
-            pid = start_userland(device, profile, root_image(progress))
+        image = _image(device.kind, profile, progress)
+        if _is_phone(profile):
+            pid = start_phone(device, profile, image)
+        elif device.kind == "userland":
+            pid = start_userland(device, profile, image)
         else:
-            pid = start_board(device, profile, board_image(progress), clock)
+            pid = start_board(device, profile, image, clock)
         record.mark_running(device, pid, clock)
         try:
             _wait(device)
@@ -175,8 +198,10 @@ def every() -> Sequence[VirtualDevice]:
     return list(record.every())
 
 
-def ssh_url(device: VirtualDevice) -> DeviceUrl:
+def url_of(device: VirtualDevice) -> DeviceUrl:
     """How it is reached."""
+    if not device.ssh_config.exists():
+        return adb_url(device)
     options = {"config": str(device.ssh_config)}
     return DeviceUrl(scheme="ssh", user="root", host="127.0.0.1", port=device.port, options=options)
 
@@ -226,7 +251,8 @@ def _wait(device: VirtualDevice) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and record.running(device):
         try:
-            with SSH.open(ssh_url(device), timeout_s=_TRY_S):
+            url = url_of(device)
+            with catalog.transport(url.scheme).open(url, timeout_s=_TRY_S):
                 return
         except DeviceError as error:
             if not error.transient:

@@ -20,7 +20,8 @@ from edgekit.protocols import Progress
 from edgekit_bridge.virtual.needs import find_program
 from edgekit_bridge.virtual.record import is_root
 
-_SUITE: Final = "bookworm"
+_SUITES: Final = {"root": "bookworm", "board": "bookworm", "phone": "trixie"}
+"""Debian's release by image; trixie is the first with an adbd of today (34.0)."""
 
 _VERSION: Final = "1"
 """Raised when an image is made otherwise than before."""
@@ -31,6 +32,12 @@ _PACKAGES: Final = (
     "openssh-sftp-server", "openssl", "passwd", "procps", "python3-minimal", "sed", "tar", "util-linux", "zlib1g",
 )  # fmt: skip
 """An SSH server, Python, and what runtimes link to (libstdc++6, libgomp1)."""
+
+_PHONE_PACKAGES: Final = (
+    "adbd", "base-files", "base-passwd", "busybox-static", "coreutils", "dash", "libc-bin", "python3-minimal",
+    "util-linux",
+)  # fmt: skip
+"""The real adbd; tools as small as a phone's; and a Python, which no phone has, off the path."""
 
 _KERNEL: Final = "linux-image-cloud-arm64"
 """Debian's kernel for virtual machines: 21 MB, and every driver that a board of ours has."""
@@ -82,7 +89,7 @@ def root_image(progress: Progress) -> Path:
     Raises:
         DeviceError: It could not be built.
     """
-    return _built("root", lambda folder: _build_root(folder, _PACKAGES), "build the arm64 userland", progress)
+    return _built("root", _build_system, "build the arm64 userland", progress)
 
 
 def board_image(progress: Progress) -> Path:
@@ -94,11 +101,20 @@ def board_image(progress: Progress) -> Path:
     return _built("board", _build_board, "build the arm64 board", progress)
 
 
+def phone_image(progress: Progress) -> Path:
+    """The folder that emulated phones see as their root.
+
+    Raises:
+        DeviceError: It could not be built.
+    """
+    return _built("phone", _build_phone, "build the phone's userland", progress)
+
+
 def _built(name: str, build: Callable[[Path], None], title: str, progress: Progress) -> Path:
     """An image in the cache, built first where it is not there: whole or not at all, by one process at a time."""
     home = cache_folder().absolute() / "virtual"
     home.mkdir(parents=True, exist_ok=True)
-    place = home / f"{name}-{_SUITE}-{_VERSION}"
+    place = home / f"{name}-{_SUITES[name]}-{_VERSION}"
     if place.is_dir():
         return place
     with _locked(home / f"{name}.lock"), progress.step(title):
@@ -118,18 +134,27 @@ def _locked(file: Path) -> Iterator[None]:
         yield
 
 
-def _build_root(folder: Path, packages: tuple[str, ...]) -> None:
+def _build_system(folder: Path, *more: str) -> None:
+    _build_root(folder, (*_PACKAGES, *more), _SUITES["root"])
+    root = folder / "root"
+    with (root / "etc/passwd").open("a") as accounts:
+        accounts.write("sshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n")
+    (root / "run/sshd").mkdir(mode=0o755)
+
+
+def _build_phone(folder: Path) -> None:
+    _build_root(folder, _PHONE_PACKAGES, _SUITES["phone"])
+
+
+def _build_root(folder: Path, packages: tuple[str, ...], suite: str) -> None:
     root = folder / "root"
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _WITHOUT]
     mode = [] if is_root() else ["--mode=fakechroot"]
     argv = ["mmdebstrap", "--variant=extract", "--architectures=arm64", "--skip=check/qemu", *mode, *excluded]
-    _run([*argv, f"--include={','.join(packages)}", _SUITE, str(root)])
+    _run([*argv, f"--include={','.join(packages)}", suite, str(root)])
     for name in ("passwd", "group"):
         shutil.copyfile(root / f"usr/share/base-passwd/{name}.master", root / f"etc/{name}")
-    with (root / "etc/passwd").open("a") as accounts:
-        accounts.write("sshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
-    (root / "run/sshd").mkdir(mode=0o755)
     for name, to in {"bin/sh": "dash", "lib64": "lib"}.items():
         if not (root / name).is_symlink():
             (root / name).symlink_to(to)
@@ -137,7 +162,7 @@ def _build_root(folder: Path, packages: tuple[str, ...]) -> None:
 
 
 def _build_board(folder: Path) -> None:
-    _build_root(folder, (*_PACKAGES, _KERNEL))
+    _build_system(folder, _KERNEL)
     root = folder / "root"
     kernel = next((root / "boot").glob("vmlinuz-*"))
     shutil.copyfile(kernel, folder / "kernel")

@@ -21,10 +21,14 @@ _PACKAGES: Final = {
     "mke2fs": "e2fsprogs",
     "debugfs": "e2fsprogs",
     "cpio": "cpio",
+    "adb": "adb",
+    "ip": "iproute2",
 }
 """The Debian package that brings a program."""
 
-_COMMON: Final = ("mmdebstrap", "ssh", "ssh-keygen")
+_COMMON: Final = ("mmdebstrap",)
+_LINUX: Final = ("ssh", "ssh-keygen")
+_ANDROID: Final = ("adb", "ip")
 _OF_KIND: Final = {
     "userland": ("unshare", "qemu-aarch64-static"),
     "board": ("qemu-system-aarch64", "mke2fs", "debugfs", "cpio"),
@@ -39,13 +43,18 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
 
 
-def check_needs(kind: Kind) -> None:
+def check_needs(kind: Kind, *, android: bool = False) -> None:
     """Refuse what cannot work here.
+
+    Args:
+        kind: The kind of virtual device.
+        android: Whether it is a phone.
 
     Raises:
         UsageError: Programs are missing, or the kernel is too old; names all of them, and what to install.
     """
-    names = [*_COMMON, *_OF_KIND[kind], *(["newuidmap"] if kind == "userland" and not is_root() else [])]
+    names = [*_COMMON, *(_ANDROID if android else _LINUX), *_OF_KIND[kind]]
+    names += ["newuidmap"] if kind == "userland" and not is_root() else []
     missing = [name for name in names if find_program(name) is None]
     if missing:
         packages = " ".join(dict.fromkeys(_PACKAGES[name] for name in missing))

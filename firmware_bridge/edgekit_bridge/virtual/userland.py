@@ -6,13 +6,18 @@ so is all of it. The root is the image, with the device's own changes laid over 
 """
 
 import os
+import shlex
+import socket
 import subprocess
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from edgekit.errors import DeviceError
 from edgekit.target import TargetProfile
+from edgekit_bridge.virtual import relay as relay_module
 from edgekit_bridge.virtual.likeness import qemu_cpu, write_likeness
 from edgekit_bridge.virtual.needs import find_program
 from edgekit_bridge.virtual.record import VirtualDevice, is_root
@@ -32,7 +37,8 @@ _ELF_ARM64: Final = (
 _SETUP: Final = r"""
 set -eu
 read -r _
-image=$1 device=$2 program=$3 core=$4 name=$5
+image=$1 device=$2 program=$3 core=$4 name=$5 relay=$6
+shift 6
 cd "$device"
 mount --make-rprivate /
 mount -t overlay overlay -o "lowerdir=$image,upperdir=$device/upper,workdir=$device/work,userxattr" root
@@ -43,11 +49,17 @@ mount -t proc proc root/proc
 mount --bind cpuinfo root/proc/cpuinfo
 mount --bind sys root/sys
 mount -t tmpfs tmpfs root/run
-mkdir -m 755 root/run/sshd
+mkdir -p -m 755 root/run/sshd
 hostname "$name"
-exec setpriv --pdeathsig KILL chroot root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin QEMU_CPU="$core" \
-    /usr/sbin/sshd -D -e -f /etc/ssh/edgekit_sshd_config
+if [ -n "$relay" ]; then
+    ip link set lo up
+    sh -c "$relay" </dev/null &
+fi
+exec setpriv --pdeathsig KILL chroot root /usr/bin/env -i QEMU_CPU="$core" "$@"
 """
+
+_PATH: Final = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+_SSHD: Final = (_PATH, "/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/edgekit_sshd_config")
 
 
 def prepare_userland(device: VirtualDevice, profile: TargetProfile) -> Path:
@@ -58,25 +70,45 @@ def prepare_userland(device: VirtualDevice, profile: TargetProfile) -> Path:
     return device.folder / "upper"
 
 
-def start_userland(device: VirtualDevice, profile: TargetProfile, image: Path) -> int:
+def start_userland(
+    device: VirtualDevice,
+    profile: TargetProfile,
+    image: Path,
+    *,
+    server: Sequence[str] = _SSHD,
+    listening: socket.socket | None = None,
+) -> int:
     """Start it; gives the process that it lives in.
+
+    Args:
+        device: The device.
+        profile: What it looks like.
+        image: The image that it starts from.
+        server: The first program there, with its environment before it.
+        listening: For a server that would listen on every address of this machine: it gets a network of its own, where
+            it listens on the same port, and what connects here is passed on to it.
 
     Raises:
         DeviceError: The kernel refused a namespace.
     """
     qemu = find_program("qemu-aarch64-static")
     namespaces = ["unshare", "--user", "--mount", "--pid", "--uts", "--fork"]
+    relay, descriptors = "", list[int]()
+    if listening:
+        namespaces += ["--net"]
+        descriptors = [listening.fileno()]
+        relay = shlex.join([sys.executable, relay_module.__file__, str(descriptors[0]), str(device.port)])
     arguments = [str(image / "root"), str(device.folder), f"{_ELF_ARM64}:{qemu}:FP", qemu_cpu(profile), device.name]
-    argv = [*namespaces, "sh", "-c", _SETUP, "sh", *arguments]
-    process = spawn(argv, device.log, stdin=subprocess.PIPE, folder=device.folder)
+    argv = [*namespaces, "sh", "-c", _SETUP, "sh", *arguments, relay, *server]
+    process = spawn(argv, device.log, stdin=subprocess.PIPE, folder=device.folder, descriptors=descriptors)
     try:
         _wait_for_namespace(process)
         _map_ids(process.pid)
         assert process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
         process.stdin.write(b"\n")
         process.stdin.close()
-        return _first_process(process.pid)
-    except (OSError, IndexError, subprocess.CalledProcessError) as error:
+        return _first_process(process)
+    except (OSError, subprocess.CalledProcessError) as error:
         process.kill()
         process.wait()
         raise DeviceError(
@@ -86,9 +118,15 @@ def start_userland(device: VirtualDevice, profile: TargetProfile, image: Path) -
         ) from error
 
 
-def _first_process(pid: int) -> int:
-    """The process that a namespace lives and dies with, as unshare's only child (proc(5), children)."""
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+def _first_process(process: "subprocess.Popen[bytes]") -> int:
+    """The process that a namespace lives and dies with: unshare's only child, once it is there (proc(5), children)."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + _NAMESPACE_S
+    while not (found := children.read_text().split()):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise OSError("its first process did not start")
+        time.sleep(0.005)
+    return int(found[0])
 
 
 def _wait_for_namespace(process: "subprocess.Popen[bytes]") -> None:

@@ -34,13 +34,14 @@ def virtual() -> None:
 def create(name: str, target: str, kind: "Kind") -> None:
     """Make a device.
 
-    A userland is quick: an arm64 system whose programs run under QEMU on this kernel. A board is a whole machine
-    with a kernel of its own, and can count instructions. The first of each kind builds its image from Debian's
-    packages, about a minute.
+    A userland is quick: an arm64 system whose programs run under QEMU on this kernel; for an Android target it is
+    behind the real adbd. A board is a whole machine with a kernel of its own, and can count instructions. The first of
+    each kind builds its image from Debian's packages, about a minute.
 
     \b
     Example:
       edgekit virtual create pi4 --target raspberrypi4
+      edgekit virtual create phone --target android-arm64
       edgekit virtual create counter --target raspberrypi4 --kind board
     """
     from edgekit_bridge.virtual import devices

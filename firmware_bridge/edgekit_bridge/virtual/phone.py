@@ -1,0 +1,73 @@
+"""An emulated phone: Debian's real adbd for arm64, before tools as small as Android's and what tells that it is one.
+
+adbd listens on every address, so that it has a network of its own; it asks nobody to be allowed, which is why only this
+machine can reach it.
+"""
+
+import socket
+from pathlib import Path
+from typing import Final
+
+from edgekit.device import DeviceUrl
+from edgekit.target import TargetProfile
+from edgekit_bridge.virtual.record import VirtualDevice
+from edgekit_bridge.virtual.userland import prepare_userland, start_userland
+
+_ADBD: Final = "/usr/lib/android-sdk/platform-tools/adbd"
+
+_TOOLS: Final = (
+    "awk base64 basename cat chmod chown cmp cp cut date dd df diff dirname du echo env expr false find "
+    "free fsync getconf grep gunzip gzip head hostname id kill ln ls md5sum mkdir mkfifo mktemp more mv nice "
+    "nl nohup nproc od paste pgrep pidof pkill printf ps pwd readlink realpath renice rm rmdir sed seq setsid "
+    "sh sha1sum sha256sum sha512sum sleep sort split stat strings stty sync tac tail tar taskset tee test "
+    "time timeout top touch tr true truncate tty uname uniq unlink uptime usleep vmstat wc which whoami xargs "
+    "xxd yes zcat "
+)
+"""Those of toybox on a phone (AOSP external/toybox, Android.bp) that busybox has too."""
+
+_GETPROP: Final = """#!/system/bin/sh
+if [ $# -gt 0 ]; then sed -n "s/^$1=//p" /system/build.prop; exit; fi
+sed -n 's/^\\([^#=]*\\)=\\(.*\\)/[\\1]: [\\2]/p' /system/build.prop
+"""
+
+_PROPERTIES: Final = {
+    "ro.product.manufacturer": "edgekit",
+    "ro.product.model": "Emulated phone",
+    "ro.build.version.release": "14",
+    "ro.build.version.sdk": "34",
+    "ro.build.version.security_patch": "2024-01-05",
+    "ro.product.cpu.abilist": "arm64-v8a",
+    "ro.soc.manufacturer": "QEMU",
+    "ro.soc.model": "virt",
+}
+
+
+def prepare_phone(device: VirtualDevice, profile: TargetProfile) -> None:
+    """Write the device's own files."""
+    upper = prepare_userland(device, profile)
+    programs = upper / "system" / "bin"
+    programs.mkdir(parents=True)
+    for name in _TOOLS.split():
+        (programs / name).symlink_to("/usr/bin/busybox")
+    (programs / "flock").symlink_to("/usr/bin/flock")
+    (programs / "getprop").write_text(_GETPROP)
+    (programs / "getprop").chmod(0o755)
+    properties = "".join(f"{name}={value}\n" for name, value in _PROPERTIES.items())
+    (upper / "system" / "build.prop").write_text(properties)
+    (upper / "data" / "local" / "tmp").mkdir(parents=True)
+
+
+def start_phone(device: VirtualDevice, profile: TargetProfile, image: Path) -> int:
+    """Start it; gives the process that it lives in.
+
+    Raises:
+        DeviceError: The kernel refused a namespace.
+    """
+    environment = ("PATH=/system/bin", "HOME=/", "EDGEKIT_EMULATED=1", f"ADBD_PORT={device.port}")
+    with socket.create_server(("127.0.0.1", device.port)) as listening:
+        return start_userland(device, profile, image, server=(*environment, _ADBD), listening=listening)
+
+
+def adb_url(device: VirtualDevice) -> DeviceUrl:
+    """How it is reached."""
+    return DeviceUrl(scheme="adb", host="127.0.0.1", port=device.port)
