@@ -13,7 +13,8 @@ from edgekit.artifact import Artifact
 from edgekit.deployment import artifacts, push, rollback
 from edgekit.device import parse_device
 from edgekit.errors import DeviceError
-from edgekit.probing import probe
+from edgekit.inventory import Device
+from edgekit.probing import probe, propose_target
 from edgekit_bridge.transports import program
 from edgekit_bridge.update import deliver
 from models.linear import MakePayload
@@ -107,6 +108,8 @@ class TestPhone:
         """By a shell: a phone has no Python."""
         facts = probe(phone)
         assert (facts.machine, facts.kind, facts.python) == ("aarch64", "emulated", None)
+        assert (facts.model, facts.os) == ("edgekit Emulated phone", "Android 14 (API 34, patched 2024-01-05)")
+        assert propose_target(Device(name="phone", url=phone), facts).target == "android-arm64"
 
     def test_an_update_and_back(self, phone: str, make_payload: MakePayload) -> None:
         """The contract of a push over SSH."""

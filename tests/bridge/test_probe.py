@@ -466,3 +466,36 @@ def test_a_shell_that_tells_nonsense_is_refused(stdout: bytes, cause: str) -> No
     with pytest.raises(DeviceError, match=cause) as caught:
         catalog.probe().describe(Liar(stdout, python=""))
     assert caught.value.hint
+
+
+PIXEL = """
+@edgekit@ =machine
+aarch64
+@edgekit@ =android
+[ro.board.platform]: [gs101]
+[ro.build.version.release]: [14]
+[ro.build.version.sdk]: [34]
+[ro.build.version.security_patch]: [2024-01-05]
+[ro.product.cpu.abilist]: [arm64-v8a,armeabi-v7a,armeabi]
+[ro.product.manufacturer]: [Google]
+[ro.product.model]: [Pixel 6]
+[ro.soc.manufacturer]: [Google]
+[ro.soc.model]: [GS101]
+[persist.odd]: [a]: [b]
+"""
+"""As getprop prints them (AOSP system/core, toolbox/getprop.cpp)."""
+
+
+def test_a_phone_by_its_properties() -> None:
+    """Files tell little there; properties do."""
+    facts = shell_facts.read(PIXEL.encode(), "/data/local/tmp/edgekit")
+    assert facts["model"] == "Google Pixel 6"
+    assert facts["os"] == "Android 14 (API 34, patched 2024-01-05)"
+    assert (facts["soc"], facts["userland"], facts["libc"]) == ("Google GS101", "aarch64", "bionic")
+
+
+def test_a_32_bit_phone_on_a_64_bit_kernel() -> None:
+    """What programs are of is what counts; a maker's name is not said twice."""
+    text = PIXEL.replace("arm64-v8a,", "").replace("[Pixel 6]", "[google phone]")
+    facts = shell_facts.read(text.encode(), "/data")
+    assert (facts["machine"], facts["userland"], facts["model"]) == ("aarch64", "armv7l", "google phone")

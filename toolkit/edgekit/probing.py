@@ -17,6 +17,8 @@ from edgekit.target import TargetProfile
 _PLAIN: Final = {"aarch64": "linux-aarch64", "armv7l": "linux-armv7", "x86_64": "linux-x86_64"}
 """The profile of a board that no profile knows, by what its programs are of."""
 
+_ANDROID: Final = {"aarch64": "android-arm64", "armv7l": "android-armv7"}
+
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """The target profile that fits a device, and why, in a sentence; no target where none does."""
@@ -45,6 +47,9 @@ def propose_target(device: Device, facts: DeviceFacts) -> Proposal:
     if parse_device(device.url).scheme == "local":
         return Proposal(target="host", why="It is this machine.")
     profiles = list(_profiles())
+    if facts.os.startswith("Android "):
+        found = _ANDROID.get(facts.userland, "")
+        return Proposal(target=found, why=f"It is {facts.userland} Android.")
     boards = sorted(
         (profile for profile in profiles if _likeness(profile, facts.model)),
         key=lambda profile: -_likeness(profile, facts.model),

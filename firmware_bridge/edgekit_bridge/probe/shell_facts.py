@@ -35,6 +35,7 @@ tell libc libc
 tell cores nproc
 tell elf head -c 5 /bin/sh
 tell disk df -P -k "$place"
+if command -v getprop >/dev/null; then tell android getprop; fi
 show /proc/cpuinfo /proc/meminfo /proc/uptime /proc/loadavg /proc/sys/kernel/random/boot_id /proc/thread-self/cmdline
 show /proc/device-tree/model /proc/device-tree/compatible
 show /sys/firmware/devicetree/base/model /sys/firmware/devicetree/base/compatible
@@ -65,6 +66,9 @@ _ELF_32: Final = b"\x7fELF\x01"
 
 _MOST_FILES: Final = 5000
 
+_ABIS: Final = {"arm64-v8a": "aarch64", "armeabi-v7a": "armv7l", "x86_64": "x86_64"}
+"""What programs are of, by Android's name for it (https://developer.android.com/ndk/guides/abis)."""
+
 
 def read(output: bytes, home: str) -> dict[str, Any]:
     """The facts in what the script printed."""
@@ -77,7 +81,8 @@ def read(output: bytes, home: str) -> dict[str, Any]:
                 _lay_out(Path(folder), name, content)
         found = facts_in(folder)
         found |= {"kind": "emulated"} if _line(told, "emulated") else {}
-        return {**found, **_answers(told), "runtimes": tensorrt(folder), "home": home}
+        android = _android(told.get("android", b"").decode(errors="replace"))
+        return {**found, **_answers(told), **android, "runtimes": tensorrt(folder), "home": home}
 
 
 def _parts(output: bytes) -> Iterator[tuple[str, bytes]]:
@@ -112,6 +117,25 @@ def _answers(told: Mapping[str, bytes]) -> dict[str, Any]:
         "disk_free_bytes": free,
         "disk_total_bytes": total,
     }
+
+
+def _android(text: str) -> dict[str, Any]:
+    """From getprop's `[ro.product.model]: [Pixel 6]`; nothing on a device that is no Android."""
+    told = dict(re.findall(r"^\[([\w.]+)\]: \[([^\]]*)\]", text, re.MULTILINE))
+    if "ro.build.version.sdk" not in told:
+        return {}
+    maker, model = told.get("ro.product.manufacturer", ""), told.get("ro.product.model", "")
+    chip = f"{told.get('ro.soc.manufacturer', '')} {told.get('ro.soc.model', '')}".strip()
+    release, level = told.get("ro.build.version.release", ""), told["ro.build.version.sdk"]
+    patched = told.get("ro.build.version.security_patch", "")
+    found = {
+        "model": model if model.casefold().startswith(maker.casefold()) else f"{maker} {model}",
+        "os": f"Android {release} (API {level}{f', patched {patched}' if patched else ''})",
+        "soc": chip or told.get("ro.board.platform", ""),
+        "libc": "bionic",
+    }
+    abi = told.get("ro.product.cpu.abilist", "").split(",")[0]
+    return found | ({"userland": _ABIS[abi]} if abi in _ABIS else {})
 
 
 def _line(told: Mapping[str, bytes], name: str) -> str:
