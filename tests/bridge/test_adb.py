@@ -18,7 +18,7 @@ from edgekit.probing import probe, propose_target
 from edgekit_bridge.transports import program
 from edgekit_bridge.update import deliver
 from models.linear import MakePayload
-from peers.proxy import Proxy
+from peers.proxy import Proxy, until_done
 
 TRIES = 10
 
@@ -183,18 +183,6 @@ class TestFaults:
                     link.run(["sleep", "100"], timeout_s=90)
         assert caught.value.transient
         assert run(phone, "true") == b""
-
-
-def until_done(work: Callable[[], object]) -> None:
-    """Try until it succeeds, as a user would."""
-    for _ in range(10):
-        try:
-            work()
-        except DeviceError as error:
-            assert error.cause  # noqa: PT017 - any cause will do, but none is a defect
-        else:
-            return
-    pytest.fail("ten tries did not do")
 
 
 def test_silence_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ from edgekit_bridge.virtual import record
 from edgekit_bridge.virtual.board import tell_board
 from models.linear import MakePayload
 from peers.openssh import SshServer
-from peers.proxy import Proxy
+from peers.proxy import Proxy, until_done
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.peer]
 
@@ -83,20 +83,6 @@ def device(ssh_server: SshServer, ssh_device: str, tmp_path: Path) -> Device:
     """A device with a home of its own."""
     assert ssh_device
     return Device(ssh_server, tmp_path / "device")
-
-
-def until_done(work: Callable[[], object], after_each: Callable[[], None]) -> int:
-    """Try until it succeeds, as a user would; how often it failed."""
-    for failures in range(10):
-        try:
-            work()
-        except DeviceError as error:
-            assert error.cause  # noqa: PT017 - any cause will do, but none is a defect
-        else:
-            return failures
-        finally:
-            after_each()
-    pytest.fail("ten tries did not do")
 
 
 def test_links_cut_at_random_bytes(device: Device, make_payload: MakePayload) -> None:

@@ -5,8 +5,13 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Self
+
+import pytest
+
+from edgekit.errors import DeviceError
 
 _PIECE_BYTES: Final = 16 << 10
 
@@ -108,3 +113,17 @@ class Proxy:
         if self._left is not None and self._left <= 0:
             self._left = None
             self.cut()
+
+
+def until_done(work: Callable[[], object], after_each: Callable[[], None] = lambda: None) -> int:
+    """Try until it succeeds, as a user would; how often it failed."""
+    for failures in range(10):
+        try:
+            work()
+        except DeviceError as error:
+            assert error.cause  # noqa: PT017 - any cause will do, but none is a defect
+        else:
+            return failures
+        finally:
+            after_each()
+    pytest.fail("ten tries did not do")

@@ -73,13 +73,15 @@ def explain_full_disk(error: EdgekitError, out: Path) -> EdgekitError:
 
 
 def _full(out: Path) -> UsageError:
-    return UsageError(f"No space is left on the disk of {out}.", hint="Free some, or choose another folder with -o.")
+    return UsageError(f"No space is left on the disk of {out}.", hint="Free some, or choose another place.")
 
 
 def _disk_error(error: OSError, out: Path) -> EdgekitError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return _full(out)
-    return UsageError(f"Cannot write to {out}: {error.strerror or error}.", hint="Choose another folder with -o.")
+    return UsageError(
+        f"Cannot write to {out}: {error.strerror or error}.", hint="Make it writable, or choose another place."
+    )
 
 
 def publish(folder: Path, out: Path, name: str) -> Path:

@@ -9,12 +9,13 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 from edgekit.device import DeviceUrl
 from edgekit.errors import DeviceError
 from edgekit.protocols import Completed, Link, Transport
 from edgekit_bridge.transports.program import run_program
+from edgekit_bridge.transports.refusals import Fault, explained
 from edgekit_bridge.transports.shell_link import open_link
 
 HOME: Final = "/data/local/tmp/edgekit"
@@ -26,53 +27,46 @@ CONNECT_S: Final = 15.0
 _PULSE_S: Final = 10.0
 
 
-class _Fault(NamedTuple):
-    pattern: str
-    cause: str
-    hint: str
-    transient: bool
-
-
-_FAULTS: Final[Sequence[_Fault]] = (
-    _Fault(
+_FAULTS: Final[Sequence[Fault]] = (
+    Fault(
         "unauthorized|failed to authenticate",
         "{name} has not allowed this computer to debug it.",
         "Unlock it and confirm “Allow USB debugging”; when nothing is asked: adb kill-server, and replug it.",
         False,
     ),
-    _Fault(
+    Fault(
         "no permissions|insufficient permissions",
         "This user may not use {name} over USB.",
         "Install the rules for udev (Debian: apt install android-sdk-platform-tools-common); join the group plugdev.",
         False,
     ),
-    _Fault(
+    Fault(
         "more than one (device|emulator)",
         "Several devices are connected: {others}.",
         "Name one of them: --device adb://SERIAL",
         False,
     ),
-    _Fault("offline", "{name} is connected, and does not answer.", "Replug it, or: adb reconnect offline", True),
-    _Fault(
+    Fault("offline", "{name} is connected, and does not answer.", "Replug it, or: adb reconnect offline", True),
+    Fault(
         "no devices/emulators found",
         "No Android device is connected.",
         "Plug it in, and turn USB debugging on (Settings, Developer options); adb devices lists it then.",
         True,
     ),
-    _Fault(
+    Fault(
         "not found",
         "{name} is not connected. Connected: {others}.",
         "Plug it in, and turn USB debugging on; over the network: adb pair HOST:PORT once, then adb://HOST:PORT.",
         True,
     ),
-    _Fault(
+    Fault(
         "failed to connect|cannot connect to|unable to connect|Connection refused|timed out|No route",
         "{name} cannot be connected to.",
         "Is wireless debugging on there, and the port the one that it shows? Once before: adb pair HOST:PORT",
         True,
     ),
-    _Fault("daemon|server", "adb's server does not run: {said}", "Try: adb kill-server; adb start-server", False),
-    _Fault("closed|reset|protocol fault|EOF|failed to read", "The connection to {name} broke.", "Try again.", True),
+    Fault("daemon|server", "adb's server does not run: {said}", "Try: adb kill-server; adb start-server", False),
+    Fault("closed|reset|protocol fault|EOF|failed to read", "The connection to {name} broke.", "Try again.", True),
 )
 """What adb says (AOSP packages/modules/adb: transport.cpp, client/commandline.cpp), what it means, and what to do."""
 
@@ -177,9 +171,8 @@ class _AdbClient:
     def _fault(self, words: bytes) -> DeviceError:
         said = words.decode(errors="replace").strip()
         names = {"name": self._name, "others": self._others(), "said": (said.splitlines() or ["nothing"])[-1]}
-        for fault in _FAULTS:
-            if re.search(fault.pattern, said):
-                return DeviceError(fault.cause.format(**names), hint=fault.hint, transient=fault.transient)
+        if known := explained(said, _FAULTS, names):
+            return known
         return DeviceError(f"adb could not reach {self._name}: {names['said']}", hint="Try by hand: adb devices -l")
 
     def _others(self) -> str:

@@ -1,6 +1,8 @@
-"""What a device's file system refuses, by its own words, and the next step."""
+"""What clients and devices refuse, by their own words, and the next step."""
 
-from typing import Final
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from edgekit.errors import DeviceError
 
@@ -15,6 +17,33 @@ _HINTS: Final = {
     "Input/output error": "The device's storage fails: look at its kernel log (dmesg), and at the card or disk.",
 }
 """By the C library's words for an error number, in the C locale (strerror(3))."""
+
+
+class Fault(NamedTuple):
+    """What a client says when it does not reach a device, as a pattern; what that means, what to do, and if it passes.
+
+    Cause and hint may hold names in braces.
+    """
+
+    pattern: str
+    cause: str
+    hint: str
+    transient: bool
+
+
+def explained(said: str, faults: Sequence[Fault], names: Mapping[str, str]) -> DeviceError | None:
+    """The error for what a client said; None when nobody has seen that before.
+
+    Args:
+        said: Its words.
+        faults: What is known of them; the first that fits is meant.
+        names: What stands for the names in causes and hints.
+    """
+    for fault in faults:
+        if re.search(fault.pattern, said):
+            cause, hint = (text.format(**names) for text in (fault.cause, fault.hint))
+            return DeviceError(cause, hint=hint, transient=fault.transient)
+    return None
 
 
 def refusal(what: str, stderr: bytes) -> DeviceError:

@@ -8,18 +8,18 @@ URL options: `python=/path/to/python3`, `home=/folder/of/edgekit`, `config=/path
 """
 
 import os
-import re
 import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from edgekit.device import DeviceUrl
 from edgekit.errors import DeviceError
 from edgekit.protocols import Completed, Link, Transport
 from edgekit_bridge.transports.program import run_program
+from edgekit_bridge.transports.refusals import Fault, explained
 from edgekit_bridge.transports.shell_link import open_link
 
 CONFIG: Final = "EDGEKIT_SSH_CONFIG"
@@ -34,48 +34,41 @@ _ALIVE_S: Final = 5
 """Seconds between signs of life; three missed ones end a connection to a device that hangs."""
 
 
-class _Fault(NamedTuple):
-    pattern: str
-    cause: str
-    hint: str
-    transient: bool
-
-
-_FAULTS: Final[Sequence[_Fault]] = (
-    _Fault(
+_FAULTS: Final[Sequence[Fault]] = (
+    Fault(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "{url} shows another host key than the last time.",
         "If the device was set up anew, forget the old key: ssh-keygen -R '{known}'. If not, somebody may listen in.",
         False,
     ),
-    _Fault(
+    Fault(
         "Host key verification failed|No .* host key is known",
         "The host key of {url} is not known yet.",
         "Log in once to see and accept it: {login}",
         False,
     ),
-    _Fault(
+    Fault(
         "Permission denied|Too many authentication failures|no mutual signature",
         "{url} did not let us in.",
         "Install your key there: ssh-copy-id {address}; then try: {login}",
         False,
     ),
-    _Fault(
+    Fault(
         "Connection refused", "Nothing answers at {url}.", "Is sshd running there, and the port right? {login}", True
     ),
-    _Fault(
+    Fault(
         "Could not resolve hostname|Name or service not known",
         "There is no host {host}.",
         "Look at its name, or use its address.",
         False,
     ),
-    _Fault(
+    Fault(
         "timed out|No route to host|Network is unreachable|Host is down",
         "{url} cannot be reached.",
         "Is it on, and in this network? {login}",
         True,
     ),
-    _Fault(
+    Fault(
         "closed by|reset by|Broken pipe|not responding|kex_exchange|mux_client|Control socket|broken",
         "The connection to {url} broke.",
         "Try again; when it stays so, look whether the device restarts or its network drops.",
@@ -144,11 +137,8 @@ class _Client:
             "login": f"ssh {address}{port}",
             "known": f"[{url.host}]:{url.port}" if url.port else url.host,
         }
-        for fault in _FAULTS:
-            if re.search(fault.pattern, words):
-                return DeviceError(
-                    fault.cause.format(**names), hint=fault.hint.format(**names), transient=fault.transient
-                )
+        if known := explained(words, _FAULTS, names):
+            return known
         last = (words.strip().splitlines() or ["it said nothing"])[-1]
         return DeviceError(f"ssh could not reach {url}: {last}", hint=f"Try by hand: {names['login']}")
 
