@@ -36,7 +36,7 @@ DEVICES: Final = 32
 _MIB: Final = 1 << 20
 
 
-class _Clock:
+class Clock:
     """A progress display that only takes the time of each step, seconds."""
 
     def __init__(self) -> None:
@@ -83,7 +83,8 @@ class _Line:
         subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """How long that takes."""
     os.sync()  # what came before is on the disk, and not in the way
     start = time.perf_counter()
     work()
@@ -95,18 +96,18 @@ def _throughput(server: SshServer, artifact: Artifact, folder: Path) -> tuple[di
     source = artifact.path / "model.tflite"
 
     def ours() -> None:
-        home, clock = folder / f"home{len(taken['push'])}", _Clock()
+        home, clock = folder / f"home{len(taken['push'])}", Clock()
         url = f"{server.url}?home={home}"
-        taken["whole"].append(_seconds(lambda: push(artifact.path, device=url, progress=clock)))
+        taken["whole"].append(seconds(lambda: push(artifact.path, device=url, progress=clock)))
         taken["push"].append(clock.taken["push"])
-        taken["again"].append(_seconds(lambda: push(artifact.path, device=url)))
+        taken["again"].append(seconds(lambda: push(artifact.path, device=url)))
         shutil.rmtree(home)
 
     def theirs() -> None:
         with _Line(server, folder) as line:
-            taken["cat"].append(_seconds(lambda: line.cat(source, folder / "by-cat")))
+            taken["cat"].append(seconds(lambda: line.cat(source, folder / "by-cat")))
         with _Line(server, folder) as line:
-            taken["scp"].append(_seconds(lambda: line.scp(source, folder / "by-scp")))
+            taken["scp"].append(seconds(lambda: line.scp(source, folder / "by-scp")))
         for name in ("by-cat", "by-scp"):
             (folder / name).unlink()
 
@@ -121,7 +122,8 @@ def _throughput(server: SshServer, artifact: Artifact, folder: Path) -> tuple[di
     ]
 
 
-def _updates(server: SshServer, artifact: Artifact, folder: Path) -> list[Check]:
+def updates(artifact: Artifact, folder: Path, port: int, url_at: Callable[[int], str]) -> list[Check]:
+    """What travels of versions that differ little, past a proxy before a server's port."""
     data = (artifact.path / "model.tflite").read_bytes()
     tuned = bytearray(data)
     each = BYTES // 100 // PLACES
@@ -129,8 +131,8 @@ def _updates(server: SshServer, artifact: Artifact, folder: Path) -> list[Check]
         start = place * (BYTES // PLACES) + 12_345
         tuned[start : start + each] = random.Random(place).randbytes(each)  # noqa: S311 - not for secrets
     versions = {"tuned": bytes(tuned), "inserted": b"a few bytes more" + data}
-    with Proxy(server.port) as proxy:
-        url = f"{server.url_at(ADDRESSES[0], proxy.port)}?home={folder / 'updates'}"
+    with Proxy(port) as proxy:
+        url = url_at(proxy.port)
 
         def passed(one: Artifact) -> int:
             before = proxy.forth_bytes + proxy.back_bytes
@@ -266,7 +268,10 @@ def measure() -> tuple[Sequence[str], dict[str, float], list[Check]]:
         with openssh.server(folder / "server") as server:
             os.environ["EDGEKIT_SSH_CONFIG"] = str(server.folder / "ssh_config")
             medians, checks = _throughput(server, artifact, folder)
-            checks += _updates(server, artifact, folder)
+            home = folder / "updates"
+            checks += updates(
+                artifact, folder, server.port, lambda port: f"{server.url_at('127.0.0.1', port)}?home={home}"
+            )
             checks += _memory(server, artifact, folder)
         checks += _many(folder)
     return _facts(medians), medians, checks
@@ -285,6 +290,10 @@ def main() -> int:
     if sys.argv[1:2] == ["--push"]:
         _push_alone(*sys.argv[2:])
         return 0
+    if "adb" in sys.argv:
+        import push_adb
+
+        return conclude("push over adb", *push_adb.measure())
     lines, facts, checks = measure()
     return conclude("push", lines, facts, checks)
 
