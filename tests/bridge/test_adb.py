@@ -15,8 +15,10 @@ from edgekit.device import parse_device
 from edgekit.errors import DeviceError
 from edgekit.inventory import Device
 from edgekit.probing import probe, propose_target
+from edgekit.progress import SilentProgress
 from edgekit_bridge.transports import program
 from edgekit_bridge.update import deliver
+from edgekit_bridge.virtual import devices
 from models.linear import MakePayload
 from peers.proxy import Proxy, until_done
 
@@ -129,6 +131,31 @@ class TestPhone:
         assert set(left.decode().split()) == {"edgekit", "artifacts", "lock", "current", "history", "versions"}
         assert b"dd " not in run(phone, "ps")
 
+    def test_one_that_was_stopped_is_forgotten(self, phone: str) -> None:
+        """Adb's server would list it as offline."""
+        assert phone
+        devices.create("gone", "android-arm64", "userland", SilentProgress())
+        try:
+            port = devices.start("gone", SilentProgress()).port
+            assert str(port) in adb_devices()
+        finally:
+            devices.remove("gone")
+        assert str(port) not in adb_devices()
+
+    def test_no_python_is_no_surprise(self, phone: str) -> None:
+        """With what can be done all the same."""
+        with (
+            catalog.transport("adb").open(parse_device(phone), timeout_s=5) as link,
+            pytest.raises(DeviceError, match="has no python3") as caught,
+        ):
+            link.python()
+        assert "push, rollback and artifacts are" in caught.value.hint
+
+
+def adb_devices() -> str:
+    """What adb's server knows of."""
+    return subprocess.run(["adb", "devices"], capture_output=True, text=True, check=True).stdout
+
 
 def content(url: str, artifact: Artifact) -> bytes:
     """The model in use."""
@@ -142,7 +169,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(deliver, "_PAUSE_S", 0.1)
     monkeypatch.setattr(program, "SILENCE_S", 2.0)
     yield
-    for line in subprocess.run(["adb", "devices"], capture_output=True, text=True, check=True).stdout.splitlines():
+    for line in adb_devices().splitlines():
         if "offline" in line:
             subprocess.run(["adb", "disconnect", line.split()[0]], capture_output=True, check=False)
 

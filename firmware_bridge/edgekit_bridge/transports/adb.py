@@ -83,6 +83,8 @@ _ENDED: Final = re.compile(rb"\n@edgekit ended (\d+)@\n$")
 class _AdbClient:
     """The `adb` command line for one device."""
 
+    python_hint = "Phones have none, and measuring on one is not there yet; push, rollback and artifacts are."
+
     def __init__(self, url: DeviceUrl, timeout_s: float) -> None:
         self.url = url
         self.timeout_s = timeout_s

@@ -62,6 +62,7 @@ class ShellClient(Protocol):
 
     url: DeviceUrl
     timeout_s: float
+    python_hint: str
 
     def run(
         self,
@@ -145,7 +146,7 @@ class ShellLink:
         if not self._python:
             raise DeviceError(
                 f"{self._client.url} has no python3, which the harness runs on.",
-                hint="Install it there (Debian: apt install python3), or name it: ssh://…?python=/path/to/python3",
+                hint=self._client.python_hint,
             )
         return self._python
 

@@ -81,6 +81,8 @@ _FAULTS: Final[Sequence[Fault]] = (
 class _Client:
     """The `ssh` command line for a device, its connection shared through a socket in a private folder."""
 
+    python_hint = "Install it there (Debian: apt install python3), or name it: ssh://…?python=/path/to/python3"
+
     def __init__(self, url: DeviceUrl, folder: Path, timeout_s: float) -> None:
         self.url = url
         self.timeout_s = timeout_s

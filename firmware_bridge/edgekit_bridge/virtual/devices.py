@@ -20,7 +20,7 @@ from edgekit_bridge.virtual import record
 from edgekit_bridge.virtual.board import prepare_board, start_board, tell_board, write_into_board
 from edgekit_bridge.virtual.images import board_image, phone_image, root_image
 from edgekit_bridge.virtual.needs import check_needs
-from edgekit_bridge.virtual.phone import adb_url, prepare_phone, start_phone
+from edgekit_bridge.virtual.phone import adb_url, forget_phone, prepare_phone, start_phone
 from edgekit_bridge.virtual.record import Kind, VirtualDevice
 from edgekit_bridge.virtual.userland import prepare_userland, start_userland
 
@@ -180,6 +180,8 @@ def stop(name: str) -> VirtualDevice:
             time.sleep(0.02)
         if _lives(device):
             raise DeviceError(f"The process {runs.pid} of {name} does not end.", hint=f"kill -9 {runs.pid}")
+        if not device.ssh_config.exists():
+            forget_phone(device)
     record.mark_stopped(device)
     return device
 

@@ -5,11 +5,13 @@ machine can reach it.
 """
 
 import socket
+import subprocess
 from pathlib import Path
 from typing import Final
 
 from edgekit.device import DeviceUrl
 from edgekit.target import TargetProfile
+from edgekit_bridge.virtual.needs import find_program
 from edgekit_bridge.virtual.record import VirtualDevice
 from edgekit_bridge.virtual.userland import prepare_userland, start_userland
 
@@ -66,6 +68,12 @@ def start_phone(device: VirtualDevice, profile: TargetProfile, image: Path) -> i
     environment = ("PATH=/system/bin", "HOME=/", "EDGEKIT_EMULATED=1", f"ADBD_PORT={device.port}")
     with socket.create_server(("127.0.0.1", device.port)) as listening:
         return start_userland(device, profile, image, server=(*environment, _ADBD), listening=listening)
+
+
+def forget_phone(device: VirtualDevice) -> None:
+    """Let adb's server forget a phone that is gone; it would list it as offline."""
+    if adb := find_program("adb"):
+        subprocess.run([adb, "disconnect", f"127.0.0.1:{device.port}"], capture_output=True, check=False)
 
 
 def adb_url(device: VirtualDevice) -> DeviceUrl:
