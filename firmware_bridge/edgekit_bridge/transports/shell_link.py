@@ -17,25 +17,25 @@ _NO_PROGRAM: Final = b"edgekit: no such program\n"
 _RUN: Final = r"""
 size=$1; shift
 command -v -- "$1" >/dev/null 2>&1 || { echo "edgekit: no such program" >&2; exit 127; }
-trap : TERM
-exec 3<&0
-{ trap 'exit 0' TERM; head -c "$size" <&3; exec >&-; cat <&3 >/dev/null; kill -KILL 0; } 2>/dev/null |
-    {
-        "$@" 3<&-
-        result=$?
-        trap '' TERM
-        kill -TERM 0
-        while kill -0 $$; do kill -TERM 0; sleep 0.05 || sleep 1; done 3<&- <&- >/dev/null 2>&1 &
-        exit $result
-    }
+exec 3<&0 4>&1
+{
+    { head -c "$size" <&3 2>/dev/null; echo fed >&5; } | "$@" >&4 3<&- 4>&- 5>&-
+    echo "ended $?" >&5
+} 5>&1 | {
+    read -r _
+    { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 4>&- &
+    watch=$!
+    read -r _ result
+    { kill -KILL "$watch"; wait "$watch"; } 2>/dev/null
+    exit "${result:-137}"
+}
 """
 """Runs a program there. It reads `size` bytes; the client holds its end open until the program has ended.
 
 When the connection ends before that, whatever was started is killed: sshd and adbd make each command a process group's
-leader.
-When the program ends first, it is the watch on the connection that goes; it exits by itself, or a shell would tell.
-A shell that is just forking or setting its trap loses a signal (1 of 15 that end at once, in dash): so it is told until
-it is gone.
+leader. The watch on the connection begins when the program has been fed, since both read from it, and is one process
+that no signal misses: the server waits for whoever holds the connection. That the program ended, or whoever waited for
+it was killed, is seen by the end of a pipe.
 """
 
 _STREAM: Final = r"""
