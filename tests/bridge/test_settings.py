@@ -23,7 +23,8 @@ CPU = "sys/devices/system/cpu"
 WAIT_S = 20.0
 
 HOLDING = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
 sys.path.insert(0, {folder!r})
 import on_device
 with on_device.governed("performance", {root!r}):
@@ -126,13 +127,19 @@ def test_the_guard_holds_nothing_of_the_harness(holding: "subprocess.Popen[bytes
 def test_the_guard_takes_no_time(holding: "subprocess.Popen[bytes]") -> None:
     """It sleeps in one read until the end."""
     (guard,) = children(holding.pid)
-    state, *fields = Path(f"/proc/{guard}/stat").read_text().rpartition(")")[2].split()
-    before = fields[10:12]
-    switches = voluntary_switches(guard)
+    deadline = time.monotonic() + WAIT_S
+    while state_and_time(guard)[0] != "S" and time.monotonic() < deadline:
+        time.sleep(0.01)  # it is still on its way there
+    before, switches = state_and_time(guard), voluntary_switches(guard)
     time.sleep(0.5)
-    after = Path(f"/proc/{guard}/stat").read_text().rpartition(")")[2].split()[11:13]
-    assert (state, before) == ("S", after)
+    assert state_and_time(guard) == before == ("S", *before[1:])
     assert voluntary_switches(guard) == switches
+
+
+def state_and_time(pid: int) -> tuple[str, ...]:
+    """A process' state, and its ticks as a user's and as the kernel's (proc(5), stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0], *fields[11:13]
 
 
 def voluntary_switches(pid: int) -> str:
