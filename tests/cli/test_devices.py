@@ -317,4 +317,4 @@ def test_what_the_network_announces_is_found(announced: str, tmp_path: Path, mon
         f"adb://{announced}-phone.local:40001": "",
     }
     assert found[f"ssh://{announced}.local"].addresses == ("192.0.2.7",)
-    assert "Not reachable" in found[f"adb://{announced}-phone.local:40001"].note
+    assert found[f"adb://{announced}-phone.local:40001"].note == ""
