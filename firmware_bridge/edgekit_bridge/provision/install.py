@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 import msgspec
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from edgekit.device_facts import DeviceFacts, PythonFacts
 from edgekit.errors import DeviceError, UsageError
@@ -29,12 +30,28 @@ _CALL_S: Final = 60.0
 
 _SPARE_BYTES: Final = 16 << 20
 
+_IN_USE: Final = '[ -d "$1/current" ] && readlink "$1/current"'
+"""A link that leads nowhere is none."""
+
+_PREPARE: Final = r"""
+mkdir -p "$1" && cd "$1" || exit 1
+[ -e current ] || rm -f current
+rm -rf incoming && mkdir incoming
+"""
+
 _SWITCH: Final = r"""
 cd "$1" && ln -sfn "$2" current.new && mv -Tf current.new current && rm -rf incoming || exit 1
 for old in *; do
     case $old in current | "$2") ;; *) rm -rf "$old" ;; esac
 done
 """
+
+_CLEAR: Final = r"""
+cd "$1" 2>/dev/null || exit 0
+rm -rf incoming current.new
+[ "$(readlink current)" = "$2" ] || rm -rf "$2"
+"""
+"""Who has lost the connection during the switch does not know whether it took place; then nothing else is left."""
 
 _HINTS: Final = {
     "libgomp": "The device lacks OpenMP's library (Debian: sudo apt install libgomp1).",
@@ -72,16 +89,16 @@ class _Provisioner:
         """Choose, download, send, unpack, import, and switch to it.
 
         Raises:
-            UsageError: There is no such runtime.
+            UsageError: There is no such runtime, or the version is none.
             DeviceError: No wheel fits, the device refused something, or the runtime does not work there.
         """
         need = _chosen(runtime, target)
+        requirements = _requirements(need, version or _known_version(need, target))
         with progress.step("ask the device what it is"):
             facts = describe(link)
         if facts.python is None:
             link.python()  # says what to do about it
             raise DeviceError("The device's Python says nothing of itself.", hint="It needs Python 3.6 or newer.")
-        requirements = _requirements(need, version or _known_version(need, target))
         wheels = wheelhouse(requirements, facts, facts.python, progress, upgrade=upgrade, offline=offline)
         return _Installation(link, need, wheels, progress).go(facts, facts.python)
 
@@ -112,8 +129,15 @@ def _known_version(need: RuntimeNeed, target: TargetProfile) -> str:
 
 
 def _requirements(need: RuntimeNeed, version: str) -> list[str]:
-    exact = f"=={version}" if version[:1].isdigit() else version
-    return [f"{need.package}{exact}", *need.beside]
+    """What pip is asked for; a version that is none would name another distribution (`litert` and `-tools`)."""
+    wanted = version.strip()
+    try:
+        specifier = SpecifierSet(f"=={wanted}" if wanted[:1].isdigit() else wanted)
+    except InvalidSpecifier:
+        raise UsageError(
+            f"{version!r} is no version.", hint="Write one such as 2.14.0, or a specifier such as '>=2.13,<3'."
+        ) from None
+    return [f"{need.package}{specifier}", *need.beside]
 
 
 class _Installation:
@@ -151,7 +175,7 @@ class _Installation:
         )
 
     def _is_current(self) -> bool:
-        done = self.link.run(["readlink", str(self.folder / "current")], timeout_s=_CALL_S)
+        done = self.link.run(["sh", "-c", _IN_USE, "sh", str(self.folder)], timeout_s=_CALL_S)
         return done.stdout.decode(errors="replace").strip() == self.key
 
     def _check_space(self, facts: DeviceFacts) -> None:
@@ -166,7 +190,7 @@ class _Installation:
 
     def _send(self) -> int:
         incoming = self.folder / "incoming"
-        self._shell('rm -rf "$1" && mkdir -p "$1"', str(incoming))
+        self._shell(_PREPARE, str(self.folder))
         for wheel in self.wheels:
             self.link.push(wheel, incoming / wheel.name, self.progress)
         with tempfile.TemporaryDirectory() as folder:
@@ -206,8 +230,7 @@ class _Installation:
     def _clear(self) -> None:
         """Remove what has not become current, if the device can still be reached."""
         try:
-            words = [str(self.folder / "incoming"), str(self.folder / self.key)]
-            self.link.run(["rm", "-rf", *words], timeout_s=_CALL_S)
+            self._shell(_CLEAR, str(self.folder), self.key)
         except DeviceError:
             return
 

@@ -1,11 +1,14 @@
 """Wheels for a device, chosen and downloaded on this machine by pip, and kept: the second time needs no network."""
 
+import fcntl
 import hashlib
+import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +22,8 @@ from edgekit.protocols import Progress
 
 _DOWNLOAD_S: Final = 3600.0
 
+_INDEX_HINT: Final = "See that pip reaches its index from this machine; proxies and indexes are pip's own settings."
+
 _OLDEST_GLIBC: Final = {"x86_64": 5}
 """The minor version of the first glibc 2 that wheels are tagged with (PEP 600); 17 elsewhere."""
 
@@ -26,6 +31,9 @@ _LEGACY: Final = {"x86_64": ("manylinux2014", "manylinux2010", "manylinux1"), "i
 """Tags from before PEP 600 (PEP 513, 571, 599)."""
 
 _OLDEST_MUSL: Final = 1
+
+_UNREACHED: Final = r"Could not fetch URL \S+: (?!404 )(.+) - skipping|(Location '.*' is ignored: .+)"
+"""How pip says at -vv that an index, or a folder of wheels, gave no answer (pip's collector.py and sources.py)."""
 
 
 def platforms_of(facts: DeviceFacts) -> list[str]:
@@ -97,6 +105,16 @@ def wheelhouse(
             hint="Once with a network: the same command without --offline.",
         )
     home.mkdir(parents=True, exist_ok=True)
+    with _locked(home):
+        if upgrade or not place.is_dir():  # what another device asked for while we waited is there
+            _fill(place, requirements, facts, python, progress)
+    return _sound(place)
+
+
+def _fill(
+    place: Path, requirements: Sequence[str], facts: DeviceFacts, python: PythonFacts, progress: Progress
+) -> None:
+    home = place.parent
     with (
         progress.step(f"download {', '.join(requirements)}"),
         tempfile.TemporaryDirectory(prefix="download-", dir=home) as folder,
@@ -107,7 +125,17 @@ def wheelhouse(
         if place.is_dir():
             place.rename(old)
         new.rename(place)
-    return _sound(place)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Exclusive among threads and processes: an advisory lock on the folder itself, which leaves no file behind."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def wheel_hash(wheel: Path) -> str:
@@ -151,10 +179,17 @@ def _explained(said: str, facts: DeviceFacts, python: PythonFacts) -> DeviceErro
         errors = [line for line in said.splitlines() if line.startswith("ERROR")] or said.strip().splitlines() or [""]
         return DeviceError(
             f"pip could not download the wheels: {errors[-1].removeprefix('ERROR: ')}",
-            hint="See that pip reaches its index from this machine; proxies and indexes are pip's own settings.",
+            hint=_INDEX_HINT,
         )
     name = missing[1]
     wheels = _wheels_for(said, facts.userland, re.split(r"[<>=!~ ]", name)[0])
+    unreached = re.search(_UNREACHED, said)
+    if unreached and not wheels:
+        return DeviceError(
+            f"pip found no wheel of {name}, and not all of its index could be reached: {unreached[1] or unreached[2]}",
+            hint=_INDEX_HINT,
+            transient=True,
+        )
     if not wheels:
         return DeviceError(
             f"There is no wheel of {name} for the device ({where}): none for {facts.userland}.",
