@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -26,7 +27,10 @@ ADB_SERVICES: Final = ("_adb-tls-connect._tcp", "_adb._tcp")
 """Android's wireless debugging (packages/modules/adb, adb_mdns.h)."""
 
 _SSH_PORT: Final = 22
-_RESOLVE_MS: Final = 1000
+_RESOLVE_MS: Final = 3000
+"""The longest wait for one host's port and address: a record goes out once a second at most (RFC 6762, section 6)."""
+
+_RESOLVED_AT_ONCE: Final = 16
 _ADB_S: Final = 15.0
 """The longest that adb may take: starting its server takes 3 s."""
 
@@ -141,15 +145,20 @@ def _announced(timeout_s: float) -> list[Finding]:
 
         types = [f"{service}.local." for service in (*SSH_SERVICES, *ADB_SERVICES)]
         # Answers to everybody: one to us alone may go to another program here that listens on the same port.
-        browser = ServiceBrowser(network, types, handlers=[hear], question_type=DNSQuestionType.QM)
+        to_all = DNSQuestionType.QM
+        browser = ServiceBrowser(network, types, handlers=[hear], question_type=to_all)
         time.sleep(timeout_s)
         browser.cancel()
-        return _by_url([finding for type_, name in heard if (finding := _resolved(network, type_, name))])
+
+        def resolve(item: tuple[str, str]) -> Finding | None:
+            return _resolved(*item, network.get_service_info(*item, timeout=_RESOLVE_MS, question_type=to_all))
+
+        with ThreadPoolExecutor(_RESOLVED_AT_ONCE) as pool:
+            return _by_url([finding for finding in pool.map(resolve, tuple(heard)) if finding])
 
 
-def _resolved(network: Any, type_: str, name: str) -> Finding | None:
-    """An announcement's host and port; None where it does not say them, or not as a host name."""
-    told = network.get_service_info(type_, name, timeout=_RESOLVE_MS)
+def _resolved(type_: str, name: str, told: Any) -> Finding | None:
+    """An announcement with its host and port; None where they were not told, or not as a host name."""
     host = (told.server or "").rstrip(".") if told else ""
     if told is None or not _HOST.fullmatch(host):
         return None
