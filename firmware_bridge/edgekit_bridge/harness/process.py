@@ -1,7 +1,5 @@
 """The harness for devices that can run programs: a fresh process of `on_device.py` for every repetition."""
 
-import secrets
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -9,27 +7,15 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from edgekit import __version__
 from edgekit.artifact import Artifact
 from edgekit.device import DeviceUrl
-from edgekit.errors import CheckFailed
-from edgekit.paths import cache_folder
 from edgekit.protocols import Deployment, Harness, Link, Progress
-from edgekit.run import (
-    RUN_VERSION,
-    ArtifactFacts,
-    Environment,
-    GoldenCheck,
-    OperatorTime,
-    Repetition,
-    Run,
-    Schedule,
-    Stopped,
-)
+from edgekit.run import Environment, GoldenCheck, OperatorTime, Repetition, Run, Schedule, Stopped
 from edgekit.stats import paired_ratio, summarize
 from edgekit.target import TargetProfile
 from edgekit_bridge.harness import on_device
 from edgekit_bridge.harness.exchange import Exchange
+from edgekit_bridge.harness.record import log_file, mismatch, new_run, repeat, run_id
 from edgekit_bridge.harness.stage import stage_artifact
 from edgekit_bridge.provision.needs import runtimes_for
 
@@ -194,11 +180,6 @@ class _ProcessHarness:
         return first, second
 
 
-def run_id(now: datetime) -> str:
-    """An id that sorts by time."""
-    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(4)}"
-
-
 def _session(
     link: Link,
     deployment: Deployment,
@@ -209,9 +190,9 @@ def _session(
     device: DeviceUrl,
     check_golden: bool,
 ) -> _Session:
-    log = cache_folder() / "logs" / f"harness-{run_id(datetime.now(UTC))}.log"
+    harness = str(deployment.harness)
     return _Session(
-        exchange=Exchange(link=link, harness=str(deployment.harness), target=target, device=device, log=log),
+        exchange=Exchange(link=link, harness=harness, target=target, device=device, log=log_file("harness")),
         target=target,
         schedule=schedule,
         progress=progress,
@@ -229,16 +210,10 @@ def _run(
     stopped: Stopped,
     pair: str = "",
 ) -> Run:
-    now = datetime.now(UTC)
-    return Run(
-        run_version=RUN_VERSION,
-        id=run_id(now),
-        created=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        edgekit=__version__,
-        harness=on_device.HARNESS_VERSION,
-        device=str(session.device),
+    return new_run(
+        deployment.artifact,
+        session.device,
         target=session.target.name,
-        artifact=artifact_facts(deployment.artifact),
         schedule=session.schedule,
         runtime=measured[0].runtime,
         delegate=measured[0].delegate,
@@ -248,24 +223,6 @@ def _run(
         environment=msgspec.structs.replace(measured[0].environment, after=measured[-1].environment.after),
         pair=pair,
         stopped=stopped,
-    )
-
-
-def artifact_facts(artifact: Artifact) -> ArtifactFacts:
-    """What a run keeps of its artifact."""
-    manifest = artifact.manifest
-    accuracy = manifest.parity.accuracy
-    return ArtifactFacts(
-        id=artifact.id,
-        name=manifest.name,
-        format=manifest.format,
-        precision=manifest.precision,
-        source=manifest.source.name,
-        model_bytes=manifest.model_bytes,
-        relative_rms=manifest.parity.worst.relative_rms,
-        accuracy=accuracy.artifact if accuracy else None,
-        source_accuracy=accuracy.source if accuracy else None,
-        evaluation_samples=accuracy.samples if accuracy else 0,
     )
 
 
@@ -322,18 +279,6 @@ def _golden(session: _Session, deployment: Deployment, job: dict[str, Any]) -> G
     return golden
 
 
-def mismatch(artifact: Artifact, golden: GoldenCheck, device: DeviceUrl) -> CheckFailed:
-    """Golden vectors that differ on a device, as the error that it is."""
-    found = "is not a number or has another shape" if golden.relative_rms is None else f"is {golden.relative_rms:.3g}"
-    here = artifact.manifest.parity.worst.relative_rms
-    return CheckFailed(
-        f"{artifact.path.name} gives other outputs on {device} than its source: the relative RMS error {found}, "
-        f"at most {golden.max_error:g} is allowed (it was {here:.3g} where it was converted).",
-        hint="The device's runtime may be too old for this model: try another version of it, or another precision. "
-        "Measure all the same with --no-check.",
-    )
-
-
 def _operators(session: _Session, job: dict[str, Any]) -> tuple[OperatorTime, ...]:
     """Where the time goes, the slowest first; asked before the long work, since not every runtime can tell."""
     found = _ask(session, job | {"mode": "operators"}, _Operators).operators
@@ -343,16 +288,10 @@ def _operators(session: _Session, job: dict[str, Any]) -> tuple[OperatorTime, ..
 def _repeat(session: _Session, title: str, job: dict[str, Any], answer: type[M]) -> tuple[list[M], Stopped]:
     """Fresh processes: `repeat` of them, and with a precision goal as many more as it takes or the budget allows."""
     schedule = session.schedule
-    started = time.monotonic()
     with session.progress.step(title, total=float(schedule.repeat)) as step:
-        found = [_ask(session, job, answer, step.advance) for _ in range(schedule.repeat)]
-        while schedule.precision_goal is not None:
-            if _reached(found, schedule.precision_goal):
-                return found, "goal"
-            if time.monotonic() - started >= schedule.budget_s:
-                return found, "budget"
-            found.append(_ask(session, job, answer))
-    return found, "repeat"
+        return repeat(
+            schedule, lambda counted: _ask(session, job, answer, step.advance if counted else _unheard), _reached
+        )
 
 
 def _reached(measured: Sequence[_Measured | _MeasuredPair], goal: float) -> bool:

@@ -6,27 +6,23 @@ the URL option `trtexec=/path` says. The engine stays in edgekit's folder there,
 
 import hashlib
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from statistics import median
 from typing import Any, Final
 
 import msgspec
 
-from edgekit import __version__
 from edgekit.artifact import Artifact, Manifest
 from edgekit.device import DeviceUrl
 from edgekit.errors import MeasurementError, UsageError
-from edgekit.paths import cache_folder
 from edgekit.protocols import Deployment, Harness, Link, Progress
-from edgekit.run import RUN_VERSION, Environment, GoldenCheck, OperatorTime, Repetition, Run, Schedule, Stopped
+from edgekit.run import Environment, GoldenCheck, OperatorTime, Repetition, Run, Schedule, Stopped
 from edgekit.stats import summarize
 from edgekit.target import TargetProfile
 from edgekit_bridge.harness import on_device, trtexec
 from edgekit_bridge.harness.exchange import Exchange
-from edgekit_bridge.harness.process import artifact_facts, mismatch, run_id
+from edgekit_bridge.harness.record import golden_check, log_file, mismatch, new_run, repeat
 from edgekit_bridge.harness.stage import stage_artifact
 
 _CALL_S: Final = 60.0
@@ -173,17 +169,11 @@ class _TensorRtHarness:
             slowest = _operators(session, schedule) if operators else ()
             with progress.step(f"measure {session.manifest.name} with trtexec", float(schedule.repeat)) as step:
                 measured, stopped = _repeat(session, schedule, step.advance)
-        now = datetime.now(UTC)
         first, last = measured[0][1], measured[-1][1]
-        return Run(
-            run_version=RUN_VERSION,
-            id=run_id(now),
-            created=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            edgekit=__version__,
-            harness=on_device.HARNESS_VERSION,
-            device=str(device),
+        return new_run(
+            deployment.artifact,
+            device,
             target=target.name,
-            artifact=artifact_facts(deployment.artifact),
             schedule=schedule,
             runtime=session.tool.title,
             delegate=f"TensorRT on the GPU, an engine of {session.manifest.precision}",
@@ -247,9 +237,9 @@ def _session(
     _check_artifact(manifest)
     tool = _find(link, device)
     key = hashlib.sha256(f"{deployment.artifact.id} {tool.title}".encode()).hexdigest()[:32]
-    log = cache_folder() / "logs" / f"trtexec-{run_id(datetime.now(UTC))}.log"
+    harness = str(deployment.harness)
     session = _Session(
-        exchange=Exchange(link=link, harness=str(deployment.harness), target=target, device=device, log=log),
+        exchange=Exchange(link=link, harness=harness, target=target, device=device, log=log_file("trtexec")),
         deployment=deployment,
         tool=tool,
         folder=link.home() / "tensorrt" / key,
@@ -320,18 +310,22 @@ def _golden(session: _Session) -> GoldenCheck:
     from edgekit.golden import load_golden
 
     _, expected = load_golden(session.deployment.artifact.golden)
-    parity = session.manifest.parity
     with session.progress.step(f"check {session.manifest.name} on the device", total=float(len(expected))) as step:
         got = [_outputs(session, vector, step.advance) for vector in range(len(expected))]
-    errors = []
-    for spec in session.manifest.signature.outputs:
-        name = trtexec.bound(spec)
-        if name not in got[0]:
-            raise MeasurementError(f"The engine has no output {name!r}; it has {', '.join(got[0])}.")
-        errors.append(on_device.relative_rms([item[spec.name] for item in expected], [item[name] for item in got]))
-    worst = None if None in errors else max(float(error or 0.0) for error in errors)
-    passed = worst is not None and worst <= parity.max_error
-    return GoldenCheck(passed=passed, relative_rms=worst, max_error=parity.max_error, vectors=len(expected))
+    return golden_check(session.deployment.artifact, expected, [_by_source(session, item) for item in got])
+
+
+def _by_source(session: _Session, found: dict[str, Any]) -> dict[str, Any]:
+    """Outputs by the source's names.
+
+    Raises:
+        MeasurementError: The engine lacks one.
+    """
+    names = {spec.name: trtexec.bound(spec) for spec in session.manifest.signature.outputs}
+    lacking = [name for name in names.values() if name not in found]
+    if lacking:
+        raise MeasurementError(f"The engine has no output {lacking[0]!r}; it has {', '.join(found)}.")
+    return {name: found[engine_name] for name, engine_name in names.items()}
 
 
 def _outputs(session: _Session, vector: int, advance: Callable[[float], None]) -> dict[str, Any]:
@@ -357,21 +351,16 @@ def _operators(session: _Session, schedule: Schedule) -> tuple[OperatorTime, ...
 def _repeat(
     session: _Session, schedule: Schedule, advance: Callable[[float], None]
 ) -> tuple[list[tuple[Repetition, Environment]], Stopped]:
-    """Fresh processes of trtexec; with a precision goal as many as it takes or the budget allows."""
-    started = time.monotonic()
-    found = []
-    while True:
-        found.append(_repetition(session, schedule))
-        advance(1)
-        if len(found) < schedule.repeat:
-            continue
-        if schedule.precision_goal is None:
-            return found, "repeat"
+    def measure(counted: bool) -> tuple[Repetition, Environment]:
+        found = _repetition(session, schedule)
+        advance(float(counted))
+        return found
+
+    def precise(found: Sequence[tuple[Repetition, Environment]], goal: float) -> bool:
         precision = summarize([item.samples_ns for item, _ in found]).precision
-        if precision is not None and precision <= schedule.precision_goal:
-            return found, "goal"
-        if time.monotonic() - started >= schedule.budget_s:
-            return found, "budget"
+        return precision is not None and precision <= goal
+
+    return repeat(schedule, measure, precise)
 
 
 def _repetition(session: _Session, schedule: Schedule) -> tuple[Repetition, Environment]:
