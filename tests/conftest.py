@@ -11,6 +11,7 @@ pytest_plugins = [
     "peers.mlflow_server",
     "peers.openssh",
     "peers.postgres",
+    "peers.programs",
     "peers.virtual",
     "peers.wheels",
 ]

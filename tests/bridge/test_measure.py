@@ -131,7 +131,7 @@ class TestMeasure:
         """Processes are added until the median is known well enough, or the budget is spent; the run says which."""
         artifact = make_artifact(linear_tflite)
         easy = msgspec.structs.replace(SHORT, precision_goal=0.99, budget_s=60)
-        hard = msgspec.structs.replace(SHORT, precision_goal=1e-9, budget_s=1.0)
+        hard = msgspec.structs.replace(SHORT, precision_goal=1e-9, budget_s=5.0)
         assert measure(link, artifact, target, schedule=easy).stopped == "goal"
         run = measure(link, artifact, target, schedule=hard)
         assert run.stopped == "budget"

@@ -54,7 +54,18 @@ PROVISIONER: Final = "edgekit_bridge.provision.install"
 GUARD: Final = "edgekit_bridge.guard"
 DEPLOYER: Final = "edgekit_bridge.update.versions"
 HARNESS: Final = "edgekit_bridge.harness.process"
-HARNESSES: Final = {"trtexec": "edgekit_bridge.harness.tensorrt"}
+HARNESSES: Final = {
+    "trtexec": "edgekit_bridge.harness.tensorrt",
+    "benchmark_model": "edgekit_bridge.native.benchmark_model",
+    "speed_benchmark_torch": "edgekit_bridge.native.speed_benchmark_torch",
+    "onnxruntime_perf_test": "edgekit_bridge.native.onnxruntime_perf_test",
+}
+NATIVE: Final = {
+    "tflite": "benchmark_model",
+    "torchscript": "speed_benchmark_torch",
+    "onnx": "onnxruntime_perf_test",
+}
+"""The program that measures a format where there is no Python."""
 PROBE: Final = "edgekit_bridge.probe.describe"
 
 

@@ -11,7 +11,7 @@ from edgekit.artifact import Artifact, load_artifact
 from edgekit.errors import UsageError
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Progress, Version
-from edgekit.reach import Opened, open_alone, open_device
+from edgekit.reach import Opened, harness_on, open_alone, open_device
 
 KEEP: Final = 3
 """Versions of an artifact that stay on a device: the current one, and two to go back to."""
@@ -113,7 +113,7 @@ def _push(opened: Opened, artifact: Artifact, *, check: bool, keep: int, progres
 
 
 def _check(opened: Opened, artifact: Artifact, progress: Progress) -> None:
-    harness = catalog.harness()
+    harness = harness_on(opened.link, "", artifact.manifest.format)
     deployment = harness.stage(opened.link, artifact, progress)
     harness.check(opened.link, deployment, opened.profile, progress, device=opened.url)
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from edgekit import catalog
 from edgekit.artifact import Artifact, load_artifact
 from edgekit.errors import UsageError
 from edgekit.progress import SilentProgress
-from edgekit.protocols import Progress, Store
-from edgekit.reach import open_alone
+from edgekit.protocols import Link, Progress, Store
+from edgekit.reach import harness_on, open_alone
 from edgekit.run import Run, Schedule
 
 PAIRED: Final = Schedule(repeat=16, min_time_s=0.12, warmup_s=0.1)
@@ -41,8 +43,8 @@ def benchmark(
         device: The device's URL, or its name.
         target: The profile of the device; what the inventory says when empty, else `host`.
         schedule: How to measure.
-        runtime: The runtime that `edgekit provision` put there, or `trtexec`, the device's own; the best there is when
-            empty.
+        runtime: The runtime that `edgekit provision` put there, a program such as `benchmark_model`, or `trtexec`, the
+            device's own; the best there is when empty.
         check_golden: Whether golden vectors that differ on the device fail the run.
         operators: Whether to ask the runtime where the time goes too.
         store: Where the run is kept; the default store when None.
@@ -59,8 +61,9 @@ def benchmark(
     plan = schedule or Schedule()
     check_schedule(plan)
     loaded = artifact if isinstance(artifact, Artifact) else load_artifact(artifact)
-    keeper, shown, harness = store or open_store(), progress or SilentProgress(), catalog.harness(runtime)
+    keeper, shown = store or open_store(), progress or SilentProgress()
     with open_alone(device, target, f"bench {loaded.manifest.name}", shown) as (link, url, profile):
+        harness, plan = harness_on(link, runtime, loaded.manifest.format), on_cluster(plan, link)
         deployment = harness.stage(link, loaded, shown, runtime=runtime)
         run = harness.measure(
             link, deployment, profile, plan, shown, device=url, check_golden=check_golden, operators=operators
@@ -111,6 +114,7 @@ def benchmark_pair(
     pair = [item if isinstance(item, Artifact) else load_artifact(item) for item in (base, new)]
     keeper, shown, harness = store or open_store(), progress or SilentProgress(), catalog.harness()
     with open_alone(device, target, "bench two artifacts in turns", shown) as (link, url, profile):
+        schedule = on_cluster(schedule, link)
         first, second = (harness.stage(link, item, shown) for item in pair)
         runs = harness.measure_pair(
             link, (first, second), profile, schedule, shown, device=url, check_golden=check_golden, slowed=slowed
@@ -142,3 +146,21 @@ def check_schedule(schedule: Schedule) -> None:
         raise UsageError("Burst mode needs a period, and no other mode has one.", hint="For example --period 33ms.")
     if schedule.precision_goal is not None and not 0 < schedule.precision_goal < 1:
         raise UsageError(f"The precision goal is {schedule.precision_goal:g}; it must be above 0 % and below 100 %.")
+
+
+def on_cluster(schedule: Schedule, link: Link) -> Schedule:
+    """The schedule with the cores of the cluster that it asks for.
+
+    Raises:
+        DeviceError: The device does not answer.
+        UsageError: All its cores are of one kind, as far as it says.
+    """
+    if not schedule.cluster:
+        return schedule
+    clusters = sorted(catalog.probe().describe(link).clusters, key=lambda cluster: cluster.max_hz)
+    if len(clusters) < 2:  # noqa: PLR2004 - a big one and a little one
+        raise UsageError(
+            f"There are no {schedule.cluster} cores: the device tells of one kind only.", hint="Name cores: --cores 0-3"
+        )
+    chosen = clusters[-1 if schedule.cluster == "big" else 0]
+    return msgspec.structs.replace(schedule, affinity=chosen.cores)

@@ -386,8 +386,10 @@ class Provisioner(Protocol):
         version: str = "",
         upgrade: bool = False,
         offline: bool = False,
+        origin: str = "",
+        sha256: str = "",
     ) -> Provisioned:
-        """Install one; the target's best when `runtime` is empty.
+        """Install one; the best there is when `runtime` is empty. See `edgekit.provision` for the rest.
 
         Raises:
             UsageError: There is no such runtime.

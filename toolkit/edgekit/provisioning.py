@@ -14,6 +14,8 @@ def provision(
     target: str = "",
     upgrade: bool = False,
     offline: bool = False,
+    origin: str = "",
+    sha256: str = "",
     progress: Progress | None = None,
 ) -> Provisioned:
     """Install a runtime on a device, in a folder of edgekit's own there.
@@ -23,11 +25,14 @@ def provision(
 
     Args:
         device: The device's URL, or its name.
-        runtime: `litert`, `tflite-runtime`, `onnxruntime`, `torch` or `executorch`; the profile's best when empty.
+        runtime: `litert`, `tflite-runtime`, `onnxruntime`, `torch` or `executorch`; or a program for devices without
+            Python: `benchmark_model`, `speed_benchmark_torch` or `onnxruntime_perf_test`. The best there is when empty.
         version: A version or specifier; when empty what the profile says is known to run there, else the newest.
         target: The profile of the device; what the inventory says when empty.
         upgrade: Look for newer wheels than those downloaded before.
-        offline: Use only wheels that were downloaded before.
+        offline: Use only what was downloaded before.
+        origin: A program's file, or its http(s) URL; where its makers document it when empty.
+        sha256: What the SHA-256 of that file must be.
         progress: Told of each step.
 
     Raises:
@@ -37,7 +42,15 @@ def provision(
     shown = progress or SilentProgress()
     with open_alone(device, target, "provision", shown) as opened:
         return catalog.provisioner().install(
-            opened.link, opened.profile, shown, runtime=runtime, version=version, upgrade=upgrade, offline=offline
+            opened.link,
+            opened.profile,
+            shown,
+            runtime=runtime,
+            version=version,
+            upgrade=upgrade,
+            offline=offline,
+            origin=origin,
+            sha256=sha256,
         )
 
 

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 from edgekit import catalog
 from edgekit.device import DeviceUrl, parse_device
-from edgekit.errors import UsageError
+from edgekit.errors import DeviceError, UsageError
 from edgekit.inventory import Device, find_devices
-from edgekit.protocols import Link, Progress
+from edgekit.protocols import Harness, Link, Progress
 from edgekit.target import TargetProfile
 
 OPEN_TIMEOUT_S: Final = 30.0
@@ -85,3 +85,20 @@ def open_alone(device: str, target: str, purpose: str, progress: Progress) -> It
         catalog.guard().hold(opened.link, purpose, wait_s=WAIT_S, progress=progress),
     ):
         yield opened
+
+
+def harness_on(link: Link, runtime: str, format_: str) -> Harness:
+    """What measures a format on a device: the runtime's own harness, ours where there is Python, else a program.
+
+    Args:
+        link: The way to the device.
+        runtime: What the user asked for; empty for the best there is.
+        format_: The artifact's format.
+    """
+    if runtime:
+        return catalog.harness(runtime)
+    try:
+        link.python()
+    except DeviceError:
+        return catalog.harness(catalog.NATIVE.get(format_, ""))
+    return catalog.harness()

@@ -14,6 +14,12 @@ Mode: TypeAlias = Literal["single-stream", "burst", "sustained", "cold"]
 Clock: TypeAlias = Literal["wall", "instructions"]
 
 
+Delegate: TypeAlias = Literal["default", "none", "gpu", "nnapi"]
+
+
+Cluster: TypeAlias = Literal["", "big", "little"]
+
+
 Stopped: TypeAlias = Literal["repeat", "goal", "budget"]
 
 
@@ -32,7 +38,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         max_samples: Most timed inferences in each process; ends the measurement of a very fast model.
         warmup_s: Least time of warm-up in each process, seconds.
         period_s: Seconds from the start of an inference to the start of the next, in burst mode; else 0.
-        delegate: `default`: what the runtime delegates to by itself (LiteRT: XNNPACK). `none`: leave it out.
+        delegate: `default`: what the runtime delegates to by itself (LiteRT: XNNPACK). `none`: leave it out. `gpu` and
+            `nnapi`: Android's, by programs of the runtimes' makers.
         precision_goal: Go on with further processes until the median's interval reaches this far from it at most,
             relative (0.01 is 1 %); None: `repeat` processes, however sure.
         budget_s: The longest that reaching `precision_goal` may take, seconds.
@@ -41,6 +48,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         governor: The frequency governor that every core is given for as long as each process measures; empty leaves
             what the device has.
         affinity: The cores that the process may use, by number; empty for all.
+        cluster: The cores of the highest clock (`big`) or of the lowest (`little`); `affinity` is which ones they were.
+        cooldown_c: Wait until the device is no warmer than this before measuring, degrees Celsius; None: do not wait.
     """
 
     mode: Mode = "single-stream"
@@ -51,12 +60,14 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     max_samples: int = 200_000
     warmup_s: float = 0.2
     period_s: float = 0.0
-    delegate: Literal["default", "none"] = "default"
+    delegate: Delegate = "default"
     precision_goal: float | None = None
     budget_s: float = 60.0
     clock: Clock = "wall"
     governor: str = ""
     affinity: tuple[int, ...] = ()
+    cluster: Cluster = ""
+    cooldown_c: float | None = None
 
 
 class TracePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +110,10 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
         stolen: The share of the machine's CPU time that a hypervisor took away meanwhile, 0 to 1; None where unknown.
         overhead_ns: What the harness itself costs for each inference, measured there with a call of nothing; it is
             subtracted nowhere. 0 where it was not measured.
+        inferences: How many inferences the samples stand for where a program tells only of several together (the run's
+            `method` says how); 0 where each is a sample.
+        fastest_ns: The fastest of them; None where each is a sample.
+        slowest_ns: The slowest of them; None where each is a sample.
     """
 
     import_ns: int
@@ -115,6 +130,9 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     interruptions: int | None = None
     stolen: float | None = None
     overhead_ns: int = 0
+    inferences: int = 0
+    fastest_ns: int | None = None
+    slowest_ns: int | None = None
 
 
 class OperatorTime(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +177,9 @@ class CpuState(msgspec.Struct, frozen=True, kw_only=True):
         throttled: Throttle flags as the board reports them (`vcgencmd get_throttled`).
         power_mw: Milliwatts by rail, from sensors on the board; averages over the sensor's own time, some 100 ms.
         gpu_hz: Current clock of a Jetson's GPU.
+        thermal_status: Android's, from 0 (none) to 6 (shutdown); from 2 on the device slows itself down.
+        battery_percent: How full a phone's battery is.
+        charging: Whether it is being charged, which warms it.
     """
 
     load1: float | None = None
@@ -168,6 +189,9 @@ class CpuState(msgspec.Struct, frozen=True, kw_only=True):
     throttled: str | None = None
     power_mw: dict[str, float] | None = None
     gpu_hz: int | None = None
+    thermal_status: int | None = None
+    battery_percent: float | None = None
+    charging: bool | None = None
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):

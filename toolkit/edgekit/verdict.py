@@ -36,6 +36,13 @@ PI_FLAGS: Final = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "so
 """The bits of `vcgencmd get_throttled` that tell of now (Raspberry Pi documentation, "vcgencmd")."""
 
 
+THERMAL_WORDS: Final = {1: "light", 2: "moderate", 3: "severe", 4: "critical", 5: "emergency", 6: "shutdown"}
+"""Android's thermal statuses (android.os.PowerManager, THERMAL_STATUS_…)."""
+
+THERMAL_THROTTLES: Final = 2
+"""From here on users notice the throttling, as Android's documentation has it; a light one they do not."""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """How far a run can be trusted.
 
@@ -64,6 +71,10 @@ def _throttled(run: Run) -> Iterator[str]:
     flags = _active_flags(after.throttled) or _active_flags(before.throttled)
     if flags:
         yield f"the board reports {', '.join(flags)}: mend its power supply or cooling, and measure again"
+    status = max(before.thermal_status or 0, after.thermal_status or 0)
+    if status >= THERMAL_THROTTLES:
+        words = f"Android's thermal status is {status} ({THERMAL_WORDS.get(status, 'unknown')})"
+        yield f"{words}: let it cool, or wait for it with --cooldown 35C"
     if before.frequency_hz and after.frequency_hz and max(after.frequency_hz) < CLOCK_LEFT * max(before.frequency_hz):
         yield (
             f"the clock fell from {max(before.frequency_hz) / 1e6:.0f} to {max(after.frequency_hz) / 1e6:.0f} MHz: "
@@ -88,6 +99,8 @@ def _later_over_earlier(item: Repetition) -> float:
 
 
 def _shared(run: Run) -> Iterator[str]:
+    if run.environment.before.charging:
+        yield "its battery was being charged, which warms it and may lift its clock: unplug it, or measure over Wi-Fi"
     stolen = max((item.stolen or 0.0 for item in run.repetitions), default=0.0)
     if stolen > STOLEN:
         yield f"the hypervisor took {stolen:.0%} of the CPU time away: measure on a machine of its own"

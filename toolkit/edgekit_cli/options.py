@@ -63,6 +63,19 @@ class Share(click.ParamType[float]):
         return float(match[1]) / 100
 
 
+class Celsius(click.ParamType[float]):
+    """Degrees Celsius, written as `35C` or `35`."""
+
+    name = "temperature"
+
+    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> float:
+        """Read it."""
+        match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*(?:°?\s*[Cc])?", str(value))
+        if not match:
+            self.fail(f"{value!r} is no temperature; write 35C.", param, ctx)
+        return float(match[1])
+
+
 class Counts(click.ParamType[tuple[int, ...]]):
     """Whole numbers of at least one, separated by commas."""
 
@@ -76,18 +89,20 @@ class Counts(click.ParamType[tuple[int, ...]]):
         return tuple(dict.fromkeys(int(word) for word in words))
 
 
-class Cores(click.ParamType[tuple[int, ...]]):
-    """Cores by number, such as `2,3` or `0-3` or `0,4-7`."""
+class Cores(click.ParamType["tuple[int, ...] | str"]):
+    """Cores by number, such as `2,3` or `0-3` or `0,4-7`, or by cluster: `big` or `little`."""
 
     name = "cores"
 
-    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> tuple[int, ...]:
+    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> tuple[int, ...] | str:
         """Read them; each is kept once, in order."""
+        if value in {"big", "little"}:
+            return str(value)
         spans = [re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", word.strip()) for word in str(value).split(",")]
         cores: set[int] = set()
         for span in spans:
             if span is None or int(span[2] or span[1]) < int(span[1]):
-                self.fail(f"{value!r} is no list of cores; write 2,3 or 0-3.", param, ctx)
+                self.fail(f"{value!r} is no list of cores; write 2,3 or 0-3, big or little.", param, ctx)
             cores.update(range(int(span[1]), int(span[2] or span[1]) + 1))
         return tuple(sorted(cores))
 
@@ -116,3 +131,4 @@ SINCE: Final = Since()
 SHARE: Final = Share()
 COUNTS: Final = Counts()
 CORES: Final = Cores()
+CELSIUS: Final = Celsius()

@@ -387,6 +387,8 @@ def resolver(interpreter: Any, delegate: str) -> Dict[str, Any]:
     """The interpreter's argument that leaves XNNPACK out; none for its default."""
     if delegate == "default":
         return {}
+    if delegate != "none":
+        raise HarnessError("delegate", "LiteRT's Python interpreter has no delegate {}.".format(delegate))
     kinds = sys.modules[interpreter.__module__].OpResolverType
     return {"experimental_op_resolver_type": kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
 
@@ -480,12 +482,14 @@ class TfliteModel:
 
     def outputs(self) -> Dict[str, Any]:
         """The outputs of the last run by name, as real numbers."""
-        return {spec["name"]: self._real(spec, detail) for spec, detail in self._outputs}
+        held = self._interpreter
+        return {
+            spec["name"]: self._real(spec, detail, held.get_tensor(detail["index"])) for spec, detail in self._outputs
+        }
 
-    def _real(self, spec: Spec, detail: Any) -> Any:
+    def _real(self, spec: Spec, detail: Any, value: Any) -> Any:
         import numpy as np
 
-        value = self._interpreter.get_tensor(detail["index"])
         if is_integer(value.dtype) and (spec.get("quantization") or np.dtype(spec["dtype"]).kind == "f"):
             affine = quantization(spec, detail)
             return value if affine is None else affine.load(value)
@@ -592,7 +596,7 @@ class TorchscriptModel:
         self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str, delegate: str
     ) -> None:
         if delegate != "default":
-            raise HarnessError("delegate", "TorchScript's lite interpreter has no delegate to leave out.")
+            raise HarnessError("delegate", "TorchScript's lite interpreter has no delegates.")
         self._torch = torch = torch_module()
         self._engine = engine
         torch.set_num_threads(threads)
@@ -728,7 +732,7 @@ class OnnxModel:
     ) -> None:
         del engine  # TorchScript's
         if delegate != "default":
-            raise HarnessError("delegate", "ONNX Runtime's CPU provider is no delegate that could be left out.")
+            raise HarnessError("delegate", "ONNX Runtime is measured on its CPU provider, which has no delegates.")
         self._onnxruntime = onnxruntime_module()
         self._path = path
         self._threads = threads

@@ -14,6 +14,7 @@ from edgekit.run import Environment, GoldenCheck, OperatorTime, Repetition, Run,
 from edgekit.stats import paired_ratio, summarize
 from edgekit.target import TargetProfile
 from edgekit_bridge.harness import on_device
+from edgekit_bridge.harness.cooling import cool_down
 from edgekit_bridge.harness.exchange import Exchange
 from edgekit_bridge.harness.record import log_file, mismatch, new_run, repeat, run_id
 from edgekit_bridge.harness.stage import stage_artifact
@@ -127,6 +128,7 @@ class _ProcessHarness:
         job = _job(session, deployment)
         golden = _golden(session, deployment, job)
         slowest = _operators(session, job) if operators else ()
+        cool_down(link, schedule, progress)
         title = f"measure {deployment.artifact.manifest.name}"
         measured, stopped = _repeat(session, title, job | {"mode": "measure"}, _Measured)
         run = _run(session, deployment, golden, measured, stopped=stopped)
@@ -162,6 +164,7 @@ class _ProcessHarness:
         jobs = [_job(session, deployment) for deployment in deployments]
         golden = [_golden(session, *item) for item in zip(deployments, jobs, strict=True)]
         sides = [job | {"slowed": share} for job, share in zip(jobs, slowed, strict=True)]
+        cool_down(link, schedule, progress)
         names = " and ".join(item.artifact.manifest.name for item in deployments)
         job = jobs[0] | {"mode": "pair", "pair": sides}
         measured, stopped = _repeat(session, f"measure {names} in turns", job, _MeasuredPair)

@@ -20,18 +20,27 @@ def stage_artifact(link: Link, artifact: Artifact, progress: Progress, *, runtim
     return Deployment(
         artifact=artifact,
         folder=delivered.folder,
-        harness=_stage_harness(link, progress),
+        harness=stage_program(link, Path(on_device.__file__), "harness", progress),
         runtime=runtime,
         sent_bytes=delivered.sent_bytes,
     )
 
 
-def _stage_harness(link: Link, progress: Progress) -> PurePosixPath:
-    """The harness's folder on the device is named by its hash."""
-    program = Path(on_device.__file__)
+def stage_program(link: Link, program: Path, kind: str, progress: Progress) -> PurePosixPath:
+    """Put a program on a device, verified there before every use; gives its place.
+
+    Args:
+        link: The way there.
+        program: It, on this machine.
+        kind: The folder in edgekit's own there; in it, the program's folder is named by its hash.
+        progress: Told how far it is.
+
+    Raises:
+        DeviceError: The device refused it, or has other bytes than were sent.
+    """
     entry = file_entry(program)
-    place = link.home() / "harness" / entry.sha256 / entry.name
-    there = DeviceSide(link=link, name="harness")
+    place = link.home() / kind / entry.sha256 / entry.name
+    there = DeviceSide(link=link, name=kind)
     if there.hashes(str(place)).get(str(place)) != entry.sha256:
         link.push(program, place, progress)
         if there.hashes(str(place)).get(str(place)) != entry.sha256:

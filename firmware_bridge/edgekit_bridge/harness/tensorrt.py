@@ -21,6 +21,7 @@ from edgekit.run import Environment, GoldenCheck, OperatorTime, Repetition, Run,
 from edgekit.stats import summarize
 from edgekit.target import TargetProfile
 from edgekit_bridge.harness import on_device, trtexec
+from edgekit_bridge.harness.cooling import cool_down
 from edgekit_bridge.harness.exchange import Exchange
 from edgekit_bridge.harness.record import golden_check, log_file, mismatch, new_run, repeat
 from edgekit_bridge.harness.stage import stage_artifact
@@ -167,6 +168,7 @@ class _TensorRtHarness:
             if check_golden and not golden.passed:
                 raise mismatch(deployment.artifact, golden, device)
             slowest = _operators(session, schedule) if operators else ()
+            cool_down(link, schedule, progress)
             with progress.step(f"measure {session.manifest.name} with trtexec", float(schedule.repeat)) as step:
                 measured, stopped = _repeat(session, schedule, step.advance)
         first, last = measured[0][1], measured[-1][1]

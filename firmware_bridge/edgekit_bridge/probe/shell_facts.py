@@ -6,6 +6,7 @@ The files are laid out in a folder as they lie there, so that what reads a devic
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +15,8 @@ from edgekit_bridge.probe.on_device_facts import facts_in, tensorrt, userland
 MARK: Final = "@edgekit@"
 """Begins the line before each file or answer: `@edgekit@ /proc/cpuinfo`, `@edgekit@ =machine`."""
 
-SCRIPT: Final = r"""
-mark=$1 place=$2
+TOOLS: Final = r"""
+mark=$1
 show() {
     for file do
         [ -e "$file" ] || continue
@@ -25,8 +26,15 @@ show() {
     done
 }
 tell() { printf '\n%s =%s\n' "$mark" "$1"; shift; "$@" </dev/null; }
-libc() { getconf GNU_LIBC_VERSION || ldd --version 2>&1 || ls /lib/ld-musl-*; }
 exec 2>/dev/null
+"""
+"""Begins every script: prints files that are there, or a command's answer, each after a line with the mark."""
+
+SCRIPT: Final = (
+    TOOLS
+    + r"""
+place=$2
+libc() { getconf GNU_LIBC_VERSION || ldd --version 2>&1 || ls /lib/ld-musl-*; }
 while [ ! -e "$place" ] && [ "$place" != / ]; do place=$(dirname "$place"); done
 tell emulated echo "$EDGEKIT_EMULATED"
 tell machine uname -m
@@ -56,7 +64,8 @@ show /usr/lib/*/libnvinfer.so.*
 [ ! -e /usr/src/tensorrt/bin/trtexec ] || printf '\n%s %s\n' "$mark" /usr/src/tensorrt/bin/trtexec
 exit 0
 """
-"""Prints each file that is there, after a line with the mark and its path."""
+)
+"""Tells what the device is."""
 
 _PATH: Final = re.compile(r"(/[\w.:@,+-]+)+/?", re.ASCII)
 """Paths that the script asks for; anything else was not asked for."""
@@ -72,6 +81,16 @@ _ABIS: Final = {"arm64-v8a": "aarch64", "armeabi-v7a": "armv7l", "x86_64": "x86_
 
 def read(output: bytes, home: str) -> dict[str, Any]:
     """The facts in what the script printed."""
+    with laid_out(output) as (folder, told):
+        found = facts_in(folder)
+        found |= {"kind": "emulated"} if _line(told, "emulated") else {}
+        android = _android(told.get("android", b"").decode(errors="replace"))
+        return {**found, **_answers(told), **android, "runtimes": tensorrt(folder), "home": home}
+
+
+@contextmanager
+def laid_out(output: bytes) -> Iterator[tuple[str, Mapping[str, bytes]]]:
+    """What a script printed: its files in a folder, as they lie on the device, and its answers by name."""
     told: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory(prefix="edgekit-probe-") as folder:
         for count, (name, content) in enumerate(_parts(output)):
@@ -79,10 +98,7 @@ def read(output: bytes, home: str) -> dict[str, Any]:
                 told[name[1:]] = content
             elif count < _MOST_FILES:
                 _lay_out(Path(folder), name, content)
-        found = facts_in(folder)
-        found |= {"kind": "emulated"} if _line(told, "emulated") else {}
-        android = _android(told.get("android", b"").decode(errors="replace"))
-        return {**found, **_answers(told), **android, "runtimes": tensorrt(folder), "home": home}
+        yield folder, told
 
 
 def _parts(output: bytes) -> Iterator[tuple[str, bytes]]:

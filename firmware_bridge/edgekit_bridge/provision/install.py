@@ -16,6 +16,7 @@ from edgekit.device_facts import DeviceFacts, PythonFacts
 from edgekit.errors import DeviceError, UsageError
 from edgekit.protocols import Link, Progress, Provisioned, Provisioner
 from edgekit.target import TargetProfile
+from edgekit_bridge.native.programs import PROGRAMS, Obtaining, provide, withdraw
 from edgekit_bridge.probe.describe import describe
 from edgekit_bridge.provision import on_device_install
 from edgekit_bridge.provision.needs import RUNTIMES, RuntimeNeed, need_of
@@ -73,7 +74,7 @@ class _Answer(msgspec.Struct, frozen=True):
 class _Provisioner:
     def names(self) -> Sequence[str]:
         """Every runtime that can be installed."""
-        return list(RUNTIMES)
+        return [*RUNTIMES, *PROGRAMS]
 
     def install(
         self,
@@ -85,6 +86,8 @@ class _Provisioner:
         version: str = "",
         upgrade: bool = False,
         offline: bool = False,
+        origin: str = "",
+        sha256: str = "",
     ) -> Provisioned:
         """Choose, download, send, unpack, import, and switch to it.
 
@@ -92,10 +95,18 @@ class _Provisioner:
             UsageError: There is no such runtime, or the version is none.
             DeviceError: No wheel fits, the device refused something, or the runtime does not work there.
         """
-        need = _chosen(runtime, target)
-        requirements = _requirements(need, version or _known_version(need, target))
         with progress.step("ask the device what it is"):
             facts = describe(link)
+        name = runtime or ("" if facts.python else next(iter(PROGRAMS)))
+        if name in PROGRAMS:
+            how = Obtaining(origin=origin, sha256=sha256, version=version, upgrade=upgrade, offline=offline)
+            return provide(link, PROGRAMS[name], facts, how, progress)
+        if origin or sha256:
+            raise UsageError(
+                f"--from and --sha256 are for programs: {', '.join(PROGRAMS)}.", hint="Wheels are found by --version."
+            )
+        need = _chosen(runtime, target)
+        requirements = _requirements(need, version or _known_version(need, target))
         if facts.python is None:
             link.python()  # says what to do about it
             raise DeviceError("The device's Python says nothing of itself.", hint="It needs Python 3.6 or newer.")
@@ -104,6 +115,8 @@ class _Provisioner:
 
     def remove(self, link: Link, runtime: str) -> str:
         """Take a runtime away."""
+        if runtime in PROGRAMS:
+            return withdraw(link, PROGRAMS[runtime])
         name = need_of(runtime).name
         folder = link.home() / "runtimes" / name
         done = link.run(["rm", "-rf", str(folder)], timeout_s=_CALL_S)

@@ -83,7 +83,9 @@ _ENDED: Final = re.compile(rb"\n@edgekit ended (\d+)@\n$")
 class _AdbClient:
     """The `adb` command line for one device."""
 
-    python_hint = "Phones have none, and measuring on one is not there yet; push, rollback and artifacts are."
+    python_hint = (
+        "Phones have none: benchmark_model measures there (edgekit provision DEVICE --runtime benchmark_model)."
+    )
 
     def __init__(self, url: DeviceUrl, timeout_s: float) -> None:
         self.url = url

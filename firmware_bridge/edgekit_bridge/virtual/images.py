@@ -23,7 +23,7 @@ from edgekit_bridge.virtual.record import is_root
 _SUITES: Final = {"root": "bookworm", "board": "bookworm", "phone": "trixie"}
 """Debian's release by image; trixie is the first with an adbd of today (34.0)."""
 
-_VERSION: Final = "1"
+_VERSION: Final = "2"
 """Raised when an image is made otherwise than before."""
 
 _PACKAGES: Final = (
@@ -34,8 +34,8 @@ _PACKAGES: Final = (
 """An SSH server, Python, and what runtimes link to (libstdc++6, libgomp1)."""
 
 _PHONE_PACKAGES: Final = (
-    "adbd", "base-files", "base-passwd", "busybox-static", "coreutils", "dash", "libc-bin", "python3-minimal",
-    "util-linux",
+    "adbd", "base-files", "base-passwd", "busybox-static", "coreutils", "dash", "libc-bin", "libexpat1",
+    "libpython3.13-stdlib", "libstdc++6", "python3-minimal", "util-linux", "zlib1g",
 )  # fmt: skip
 """The real adbd; tools as small as a phone's; and a Python, which no phone has, off the path."""
 

@@ -32,6 +32,62 @@ if [ $# -gt 0 ]; then sed -n "s/^$1=//p" /system/build.prop; exit; fi
 sed -n 's/^\\([^#=]*\\)=\\(.*\\)/[\\1]: [\\2]/p' /system/build.prop
 """
 
+_SETTINGS: Final = """#!/system/bin/sh
+place=/data/system/settings/$2.$3
+case $1 in
+    get) cat "$place" 2>/dev/null || echo null ;;
+    put) mkdir -p /data/system/settings && echo "$4" > "$place" ;;
+    delete) rm -f "$place" ;;
+    *) exit 1 ;;
+esac
+"""
+"""Android's `settings` (frameworks/base, packages/SettingsProvider), each setting a file."""
+
+_INPUT: Final = """#!/system/bin/sh
+case $1.$2 in
+    keyevent.223) echo Asleep > /data/system/wakefulness ;;
+    keyevent.224) echo Awake > /data/system/wakefulness ;;
+    *) exit 1 ;;
+esac
+"""
+"""Android's `input`: KEYCODE_SLEEP and KEYCODE_WAKEUP."""
+
+_DUMPSYS: Final = """#!/system/bin/sh
+case $1 in
+    power) sed 's/^/  mWakefulness=/' /data/system/wakefulness ;;
+    battery | thermalservice) cat "/data/system/$1" ;;
+    *) echo "Can't find service: $1" >&2; exit 1 ;;
+esac
+"""
+
+_BATTERY: Final = """Current Battery Service state:
+  AC powered: false
+  USB powered: false
+  status: 3
+  health: 2
+  present: true
+  level: 85
+  scale: 100
+  voltage: 4100
+  temperature: 290
+  technology: Li-ion
+"""
+"""As `dumpsys battery` writes it; the temperature in tenths of a degree (frameworks/base, BatteryService)."""
+
+_THERMAL: Final = """IsStatusOverride: false
+ThermalEventListeners:
+	callbacks: 0
+Thermal Status: 0
+Cached temperatures:
+	Temperature{mValue=31.5, mType=3, mName=skin, mStatus=0}
+HAL Ready: true
+Current temperatures from HAL:
+	Temperature{mValue=31.5, mType=3, mName=skin, mStatus=0}
+	Temperature{mValue=33.0, mType=0, mName=cpu0, mStatus=0}
+Current cooling devices from HAL:
+"""
+"""As `dumpsys thermalservice` writes it (frameworks/base, ThermalManagerService)."""
+
 _PROPERTIES: Final = {
     "ro.product.manufacturer": "edgekit",
     "ro.product.model": "Emulated phone",
@@ -52,11 +108,16 @@ def prepare_phone(device: VirtualDevice, profile: TargetProfile) -> None:
     for name in _TOOLS.split():
         (programs / name).symlink_to("/usr/bin/busybox")
     (programs / "flock").symlink_to("/usr/bin/flock")
-    (programs / "getprop").write_text(_GETPROP)
-    (programs / "getprop").chmod(0o755)
+    for name, text in {"getprop": _GETPROP, "settings": _SETTINGS, "input": _INPUT, "dumpsys": _DUMPSYS}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
     properties = "".join(f"{name}={value}\n" for name, value in _PROPERTIES.items())
     (upper / "system" / "build.prop").write_text(properties)
     (upper / "data" / "local" / "tmp").mkdir(parents=True)
+    told = upper / "data" / "system"
+    told.mkdir()
+    for name, text in {"battery": _BATTERY, "thermalservice": _THERMAL, "wakefulness": "Asleep\n"}.items():
+        (told / name).write_text(text)
 
 
 def start_phone(device: VirtualDevice, profile: TargetProfile, image: Path) -> int:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from edgekit_cli.options import CORES, COUNTS, DEVICES, DURATION, JOBS, JSON, SHARE, STORE
+from edgekit_cli.options import CELSIUS, CORES, COUNTS, DEVICES, DURATION, JOBS, JSON, SHARE, STORE
 
 if TYPE_CHECKING:
     from edgekit.comparison import Comparison
@@ -23,7 +23,7 @@ _COLD_STARTS = 10
 @DEVICES
 @JOBS
 @click.option("--target", default="", help="The devices' profile. Default: what the inventory says, else host.")
-@click.option("--runtime", default="", help="A provisioned one, or trtexec. Default: the best there is.")
+@click.option("--runtime", default="", help="A provisioned one, or trtexec. Default: the best.")
 @click.option("--threads", type=COUNTS, default="1", show_default=True, help="Runtime threads; 1,2,4 for a sweep.")
 @click.option("--min-time", "min_time_s", type=DURATION, default=None, help="Steady state in each process.  [0.6s]")
 @click.option("--repeat", type=int, default=None, help="Fresh processes, one after the other.  [5]")
@@ -33,9 +33,12 @@ _COLD_STARTS = 10
 @click.option("--period", "period_s", type=DURATION, default=None, help="Burst: an inference each period, e.g. 33ms.")
 @click.option("--sustained", "sustained_s", type=DURATION, default=None, help="Work for minutes on end, e.g. 5min.")
 @click.option("--cold", is_flag=True, help="First inferences only, the model file not in the page cache.")
-@click.option("--delegate", type=click.Choice(["default", "none"]), default="default", help="none: no XNNPACK.")
+@click.option(
+    "--delegate", type=click.Choice(["default", "none", "gpu", "nnapi"]), default="default", help="none: no XNNPACK."
+)
 @click.option("--governor", default=None, help="Give every core this one meanwhile, e.g. performance.")
-@click.option("--cores", "affinity", type=CORES, default=None, help="Run on these cores only, e.g. 2,3 or 0-3.")
+@click.option("--cores", "affinity", type=CORES, default=None, help="Run on these only: 2,3 or 0-3, big, little.")
+@click.option("--cooldown", "cooldown_c", type=CELSIUS, default=None, help="Wait until it is no warmer, e.g. 35C.")
 @click.option("--operators", is_flag=True, help="Tell where the time goes too, where the runtime can.")
 @click.option("--clock", type=click.Choice(["wall", "instructions"]), default="wall", help="See `edgekit virtual`.")
 @click.option("--report", "page", type=click.Path(dir_okay=False), default=None, help="Write an HTML report there too.")
@@ -122,6 +125,8 @@ def _schedule(
     }
     changes = modes[asked[0]] if asked else {}
     changes |= {name: value for name, value in given.items() if value is not None}
+    if isinstance(changes.get("affinity"), str):
+        changes["cluster"] = changes.pop("affinity")
     return msgspec.structs.replace(base, threads=threads, **changes)
 
 

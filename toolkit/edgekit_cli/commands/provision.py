@@ -10,8 +10,13 @@ from edgekit_cli.options import JOBS, JSON
 @click.option(
     "--runtime",
     default="",
-    help="litert, tflite-runtime, onnxruntime, torch or executorch. Default: the profile's best.",
+    help="litert, tflite-runtime, onnxruntime, torch, executorch; without Python: benchmark_model, "
+    "speed_benchmark_torch, onnxruntime_perf_test. Default: the best there is.",
 )
+@click.option(
+    "--from", "origin", default="", metavar="PATH|URL", help="Where a program is. Default: its makers' place."
+)
+@click.option("--sha256", default="", help="What that program's SHA-256 must be.")
 @click.option("--version", default="", help="A version such as 2.14.0, or a specifier. Default: the profile's.")
 @click.option("--target", default="", help="The devices' profile. Default: what the inventory says.")
 @click.option("--upgrade", is_flag=True, help="Look for newer wheels than those downloaded before.")
@@ -27,6 +32,8 @@ def provision(
     target: str,
     upgrade: bool,
     offline: bool,
+    origin: str,
+    sha256: str,
     remove: bool,
     jobs: int,
     as_json: bool,
@@ -34,12 +41,14 @@ def provision(
     """Install a runtime on devices.
 
     Wheels that fit a device's Python, C library and architecture are chosen and downloaded here, once; the device
-    needs no network, no pip and no root. DEVICE is a URL, a name, or group:TAG.
+    needs no network, no pip and no root. Where there is no Python, as on a phone, a program of the runtime's makers
+    measures: it is kept here, and found equal by its SHA-256 before each use. DEVICE is a URL, a name, or group:TAG.
 
     \b
     Example:
       edgekit provision pi4 --runtime litert
       edgekit provision group:lab --runtime tflite-runtime --version 2.14.0
+      edgekit provision phone --runtime benchmark_model
     """
     from edgekit.errors import UsageError
     from edgekit.provisioning import provision as install
@@ -62,6 +71,8 @@ def provision(
             target=target or device.target,
             upgrade=upgrade,
             offline=offline,
+            origin=origin,
+            sha256=sha256,
             progress=progress,
         ),
         title="provision",

@@ -1,0 +1,1 @@
+"""Programs of the runtimes' makers measure where there is no Python: on phones above all."""
