@@ -8,6 +8,7 @@ import pytest
 
 pytest_plugins = [
     "models.linear",
+    "peers.android",
     "peers.mlflow_server",
     "peers.openssh",
     "peers.postgres",

@@ -1,10 +1,13 @@
 """Runs and artifacts without a device, for tests of what comes after the measurement."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
+from edgekit.progress import SilentProgress
+from edgekit.protocols import Step
 from edgekit.run import (
     RUN_VERSION,
     ArtifactFacts,
@@ -55,3 +58,17 @@ def make_run(
         environment=msgspec.structs.replace(ENVIRONMENT, **(environment or {})),
     )  # fmt: skip
     return msgspec.structs.replace(run, **changes)
+
+
+class Recorder(SilentProgress):
+    """Progress that keeps the titles of its steps."""
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+
+    @contextmanager
+    def step(self, title: str, total: float | None = None) -> Iterator[Step]:
+        """Keep it."""
+        self.titles.append(title)
+        with super().step(title, total) as step:
+            yield step

@@ -14,8 +14,9 @@ from edgekit import catalog
 from edgekit.device import parse_device
 from edgekit.errors import DeviceError
 from edgekit.progress import SilentProgress
-from edgekit.protocols import Link, Step
+from edgekit.protocols import Link
 from edgekit_bridge import guard
+from fakes import Recorder
 
 SILENT = SilentProgress()
 
@@ -58,23 +59,9 @@ def test_one_at_a_time(device: str) -> None:
         pass
 
 
-class Titles:
-    """Remembers what was under way."""
-
-    def __init__(self) -> None:
-        self.titles: list[str] = []
-
-    @contextmanager
-    def step(self, title: str, total: float | None = None) -> Iterator[Step]:
-        """Keep its title."""
-        self.titles.append(title)
-        with SILENT.step(title, total) as step:
-            yield step
-
-
 def test_who_waits_gets_it(device: str) -> None:
     """As soon as it is free; who waits is told for whom."""
-    free, progress = threading.Event(), Titles()
+    free, progress = threading.Event(), Recorder()
 
     def second() -> None:
         with opened(device) as link, catalog.guard().hold(link, "second", wait_s=20, progress=progress):

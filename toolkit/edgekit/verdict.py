@@ -12,7 +12,7 @@ import msgspec
 from edgekit.run import Repetition, Run
 from edgekit.stats import Summary
 
-Kind: TypeAlias = Literal["steady", "throttled", "shared", "noisy"]
+Kind: TypeAlias = Literal["steady", "throttled", "charging", "shared", "noisy"]
 
 APART: Final = 0.1
 """How far the medians of a run's processes may lie apart before the run is doubted.
@@ -47,8 +47,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """How far a run can be trusted.
 
     Attributes:
-        kind: `steady`; or `throttled`: the device slowed itself down; `shared`: others took its time; `noisy`: its
-            processes or samples differ more than they should.
+        kind: `steady`; or `throttled`: the device slowed itself down; `charging`: its battery was being charged;
+            `shared`: others took its time; `noisy`: its processes or samples differ more than they should.
         reasons: Why, each with what to do; empty when steady.
     """
 
@@ -60,6 +60,7 @@ def judge(run: Run, summary: Summary) -> Verdict:
     """The verdict on a run; the most specific of the reasons names its kind."""
     found: list[tuple[Kind, str]] = [
         *(("throttled", reason) for reason in _throttled(run)),
+        *(("charging", reason) for reason in _charging(run)),
         *(("shared", reason) for reason in _shared(run)),
         *(("noisy", reason) for reason in _noisy(run, summary)),
     ]
@@ -98,9 +99,12 @@ def _later_over_earlier(item: Repetition) -> float:
     return median(item.samples_ns[-tenth:]) / median(item.samples_ns[:tenth])
 
 
-def _shared(run: Run) -> Iterator[str]:
+def _charging(run: Run) -> Iterator[str]:
     if run.environment.before.charging:
-        yield "its battery was being charged, which warms it and may lift its clock: unplug it, or measure over Wi-Fi"
+        yield "its battery was being charged, which warms it: unplug it and measure over Wi-Fi, or let it get full"
+
+
+def _shared(run: Run) -> Iterator[str]:
     stolen = max((item.stolen or 0.0 for item in run.repetitions), default=0.0)
     if stolen > STOLEN:
         yield f"the hypervisor took {stolen:.0%} of the CPU time away: measure on a machine of its own"

@@ -24,7 +24,7 @@ restore() {
     give global stay_on_while_plugged_in "$stay"
     give system screen_off_timeout "$off"
     [ "$wake" = Awake ] || input keyevent 223
-    rm -f awake.ending awake.until
+    rm -f awake.ending awake.until awake.watched
 }
 give() { if [ "$3" = null ]; then settings delete "$1" "$2"; else settings put "$1" "$2" "$3"; fi; }
 """
@@ -47,7 +47,12 @@ echo $(($(date +%s) + $2)) > awake.until
 settings put global stay_on_while_plugged_in 7
 settings put system screen_off_timeout 1800000
 input keyevent 224
+rm -f awake.watched
 setsid sh -c "$3" sh "$1" </dev/null >/dev/null 2>&1 &
+for try in 1 2 3 4 5 6 7 8 9; do
+    [ -e awake.watched ] && break
+    sleep 0.1
+done
 echo held
 """
 )
@@ -56,13 +61,14 @@ _WATCH: Final = (
     _RESTORE
     + r"""
 cd "$1" || exit 0
+: > awake.watched
 while [ -e awake.before ]; do
     if [ "$(date +%s)" -ge "$(cat awake.until)" ]; then restore; fi
     sleep 5
 done
 """
 )
-"""Ends what nobody ended; a session of its own, so that it outlives the connection."""
+"""Ends what nobody ended; in a session of its own, which it must have begun before whoever started it may end."""
 
 _END: Final = (
     _RESTORE

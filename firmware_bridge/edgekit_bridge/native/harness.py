@@ -13,6 +13,7 @@ from edgekit.artifact import Artifact
 from edgekit.device import DeviceUrl
 from edgekit.device_facts import DeviceFacts
 from edgekit.errors import MeasurementError, UsageError
+from edgekit.progress import SilentProgress
 from edgekit.protocols import Deployment, Link, Progress
 from edgekit.run import CpuState, Environment, GoldenCheck, OperatorTime, Repetition, Run, Schedule, Stopped, TracePoint
 from edgekit.stats import summarize
@@ -156,6 +157,7 @@ class NativeHarness:
         """
         _check_schedule(self._tool, schedule)
         with self._session(link, deployment, schedule, progress, device) as session:
+            _check_battery(moving_state(link), device)
             golden = _golden(session)
             if check_golden and golden is None:
                 raise _unchecked(session)
@@ -163,7 +165,7 @@ class NativeHarness:
                 raise mismatch(deployment.artifact, golden, device)
             slowest = _operators(session) if operators else ()
             cool_down(link, schedule, progress)
-            before = _fit(moving_state(link), device)
+            before = moving_state(link)
             found, stopped = _repeat(session)
         first = found[0][1]
         return new_run(
@@ -239,18 +241,17 @@ def _check_schedule(tool: Tool, schedule: Schedule) -> None:
     tool.check_schedule(schedule)
 
 
-def _fit(state: CpuState, device: DeviceUrl) -> CpuState:
-    """The state before measuring, of a device that is fit for it.
+def _check_battery(state: CpuState, device: DeviceUrl) -> None:
+    """Refuse a device that saves power.
 
     Raises:
-        MeasurementError: Its battery is so low that it saves power.
+        MeasurementError: Its battery is too low.
     """
     if state.battery_percent is not None and state.battery_percent <= _LOW_PERCENT and not state.charging:
         raise MeasurementError(
             f"The battery of {device} is at {state.battery_percent:g} %: Android saves power there.",
             hint="Charge it to 20 % at least, unplug it, and measure then.",
         )
-    return state
 
 
 def _unchecked(session: _Session) -> UsageError:
@@ -289,7 +290,7 @@ def _send(session: _Session, inputs: Sequence[bytes]) -> list[str]:
     for place, data in enumerate(inputs):
         local = session.here / f"input{place}.bin"
         local.write_bytes(data)
-        session.link.push(local, session.folder / local.name, session.progress)
+        session.link.push(local, session.folder / local.name, SilentProgress())
         places.append(str(session.folder / local.name))
     return places
 
@@ -301,7 +302,7 @@ def _fetch(session: _Session, output: PurePosixPath, said: str) -> bytes:
             f"{session.tool.name} wrote no outputs: {complaint(said)}",
             hint="Is it old? --output_filepath came in 2022. Measure without the check: --no-check",
         )
-    session.link.pull(output, local, session.progress)
+    session.link.pull(output, local, SilentProgress())
     return local.read_bytes()
 
 

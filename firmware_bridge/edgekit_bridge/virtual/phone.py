@@ -60,7 +60,7 @@ case $1 in
 esac
 """
 
-_BATTERY: Final = """Current Battery Service state:
+BATTERY: Final = """Current Battery Service state:
   AC powered: false
   USB powered: false
   status: 3
@@ -74,7 +74,7 @@ _BATTERY: Final = """Current Battery Service state:
 """
 """As `dumpsys battery` writes it; the temperature in tenths of a degree (frameworks/base, BatteryService)."""
 
-_THERMAL: Final = """IsStatusOverride: false
+THERMAL: Final = """IsStatusOverride: false
 ThermalEventListeners:
 	callbacks: 0
 Thermal Status: 0
@@ -87,6 +87,9 @@ Current temperatures from HAL:
 Current cooling devices from HAL:
 """
 """As `dumpsys thermalservice` writes it (frameworks/base, ThermalManagerService)."""
+
+SHIMS: Final = {"getprop": _GETPROP, "settings": _SETTINGS, "input": _INPUT, "dumpsys": _DUMPSYS}
+"""What Android has beside toybox, as far as edgekit asks for it."""
 
 _PROPERTIES: Final = {
     "ro.product.manufacturer": "edgekit",
@@ -108,7 +111,7 @@ def prepare_phone(device: VirtualDevice, profile: TargetProfile) -> None:
     for name in _TOOLS.split():
         (programs / name).symlink_to("/usr/bin/busybox")
     (programs / "flock").symlink_to("/usr/bin/flock")
-    for name, text in {"getprop": _GETPROP, "settings": _SETTINGS, "input": _INPUT, "dumpsys": _DUMPSYS}.items():
+    for name, text in SHIMS.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     properties = "".join(f"{name}={value}\n" for name, value in _PROPERTIES.items())
@@ -116,7 +119,7 @@ def prepare_phone(device: VirtualDevice, profile: TargetProfile) -> None:
     (upper / "data" / "local" / "tmp").mkdir(parents=True)
     told = upper / "data" / "system"
     told.mkdir()
-    for name, text in {"battery": _BATTERY, "thermalservice": _THERMAL, "wakefulness": "Asleep\n"}.items():
+    for name, text in {"battery": BATTERY, "thermalservice": THERMAL, "wakefulness": "Asleep\n"}.items():
         (told / name).write_text(text)
 
 

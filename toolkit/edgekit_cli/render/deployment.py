@@ -76,7 +76,8 @@ def print_provisioned(outcomes: Outcomes[Provisioned], *, as_json: bool) -> None
         where = f"{device.name}: " if outcomes.many else ""
         packages = ", ".join(f"{name} {version}" for name, version in found.packages.items())
         how = f"{_size(found.sent_bytes)} sent" if found.sent_bytes else "was there already"
-        click.echo(f"{click.style('✓', fg='green')} {where}{found.runtime} works: {how} (Python {found.python}).")
+        python = f" (Python {found.python})" if found.python else ""
+        click.echo(f"{click.style('✓', fg='green')} {where}{found.runtime} works: {how}{python}.")
         click.echo(f"    {packages}")
     _print_failures(outcomes)
 

@@ -140,25 +140,33 @@ def print_method(items: Sequence[Figures]) -> None:
     """How the table was measured, and where: what a reader needs to trust it."""
     first = items[0].run
     environment = first.environment
-    counts = [item.summary.count for item in items]
-    mode = _mode(first.schedule)
     kind = {"emulated": "EMULATED: ", "virtual": "virtual machine: "}.get(environment.kind, "")
     if first.schedule.clock == "instructions":
         click.echo("Minstr: millions of instructions that the emulated processor executed; no time.")
     where = f"{kind}{environment.cpu or environment.machine}, {_threads(items)}, {environment.system}"
-    how = (
-        f"How: {mode}median of {_span(counts)} timed inferences in "
-        f"{_processes([item.summary.processes for item in items])}, "
-        "t interval over the processes; p90 is MLPerf's early-stopping bound (99 %); load is the model alone; "
-        "mem is the process's peak; SQNR is to the source, on the device."
-        f"{_overhead(items)}"
-    )
-    for line in (f"Where: {first.device} ({where}).", how):
+    for line in (f"Where: {first.device} ({where}).", f"How: {_how(items)}"):
         click.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
     for item in items:
         for doubt in doubts(item):
             line = f"Doubt ({item.verdict.kind}): {item.run.artifact.name}: {doubt}."
             click.secho(textwrap.fill(line, _WIDTH, subsequent_indent="  "), fg="yellow")
+
+
+def _how(items: Sequence[Figures]) -> str:
+    """How the figures came about, of runs that were all measured by the same harness."""
+    first = items[0].run
+    processes = _processes([item.summary.processes for item in items])
+    sqnr = "SQNR is to the source, on the device."
+    if not first.environment.python:
+        counts = [repetition.inferences for item in items for repetition in item.run.repetitions]
+        each = f" of {_span(counts)} inferences" if any(counts) else ""
+        return f"{_mode(first.schedule)}{processes}{each}: {first.method}; t interval over the processes; {sqnr}"
+    counts = [item.summary.count for item in items]
+    return (
+        f"{_mode(first.schedule)}median of {_span(counts)} timed inferences in {processes}, t interval over the "
+        "processes; p90 is MLPerf's early-stopping bound (99 %); load is the model alone; mem is the process's peak; "
+        f"{sqnr}{_overhead(items)}"
+    )
 
 
 def _overhead(items: Sequence[Figures]) -> str:
@@ -260,7 +268,24 @@ def _device_facts(run: Run) -> dict[str, str]:
         "pinned to one clock" if environment.clocks_pinned else "",
         f"cores {', '.join(map(str, schedule.affinity))} only" if schedule.affinity else "",
     ]
-    return {"clocks": ", ".join(filter(None, clocks)), "course": _course(run), "power": _power(run)}
+    return {
+        "clocks": ", ".join(filter(None, clocks)),
+        "phone": _phone(run),
+        "course": _course(run),
+        "power": _power(run),
+    }
+
+
+def _phone(run: Run) -> str:
+    """Battery and thermal status, where there are such."""
+    before, after = run.environment.before, run.environment.after
+    charging = {True: ", being charged", False: ", not charged", None: ""}[before.charging]
+    words = []
+    if before.battery_percent is not None:
+        words.append(f"battery {before.battery_percent:.0f} %{charging}")
+    if before.thermal_status is not None:
+        words.append(f"thermal status {before.thermal_status} → {after.thermal_status}")
+    return ", ".join(words)
 
 
 def _power(run: Run) -> str:
@@ -275,13 +300,14 @@ def _power(run: Run) -> str:
 def print_run(run: Run) -> None:
     """Where and with what a run was taken."""
     environment = run.environment
+    python = f"Python {environment.python}" if environment.python else "no Python"
     facts = {
         "run": f"{run.id}, {run.created}",
         "runtime": f"{run.runtime}, {run.delegate}" if run.delegate else run.runtime,
         "method": run.method,
         "machine": f"{environment.board or environment.machine}, {environment.cores} cores, "
         f"{environment.memory_bytes / 1e9:.1f} GB, {environment.kind}",
-        "system": f"{environment.system}, {environment.libc}, Python {environment.python}",
+        "system": f"{environment.system}, {environment.libc}, {python}",
         "packages": ", ".join(f"{name} {version}" for name, version in environment.packages.items()),
         "load": f"{environment.before.load1} before, {environment.after.load1} after",
     }
