@@ -1,7 +1,7 @@
 """What every test gets: folders of its own, and no excuse for a missing peer where `.ci/run` says so."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,13 @@ def _own_folders(_session_folders: None, tmp_path_factory: pytest.TempPathFactor
         for variable, folder in _folders(tmp_path_factory.mktemp("edgekit")).items():
             patch.setenv(variable, folder)
         yield
+
+
+@pytest.fixture
+def tries(request: pytest.FixtureRequest) -> Callable[[int], int]:
+    """How often to try what goes wrong at random: as often as said when `-m faults` asks for it, else a fifth of it."""
+    asked = "faults" in str(request.config.getoption("-m"))
+    return lambda count: count if asked else count // 5
 
 
 @pytest.hookimpl(wrapper=True)

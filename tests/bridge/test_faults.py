@@ -1,7 +1,7 @@
 """Pushes over links that are cut, devices that are killed or full or hang, and networks that are bad.
 
-`scripts/test -m faults` runs these alone. Each push that failed is tried again, as a user would; what is in use on the
-device is whole all the while.
+`scripts/test -m faults` runs these alone; among all other tests each is tried a fifth as often. Each that failed is
+tried again, as a user would; what is in use on the device is whole all the while.
 """
 
 import os
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.peer]
 CUTS: Final = 120
 KILLS: Final = 60
 FILLS: Final = 20
+
+Tries = Callable[[int], int]
 
 BYTES: Final = 1_000_000
 
@@ -85,12 +87,12 @@ def device(ssh_server: SshServer, ssh_device: str, tmp_path: Path) -> Device:
     return Device(ssh_server, tmp_path / "device")
 
 
-def test_links_cut_at_random_bytes(device: Device, make_payload: MakePayload) -> None:
+def test_links_cut_at_random_bytes(device: Device, make_payload: MakePayload, tries: Tries) -> None:
     """Always the right bytes in the end, never half of a version, and no more than a chunk is sent twice."""
     chance = random.Random(1)  # noqa: S311 - not for secrets
     old = make_payload(chance.randbytes(10_000))
     push(old, device=device.url)
-    for _ in range(CUTS):
+    for _ in range(tries(CUTS)):
         new = make_payload(chance.randbytes(BYTES))
         with Proxy(device.server.port, rate=RATE) as proxy:
             proxy.cut_after(chance.randrange(BYTES + CONVERSATION))
@@ -113,13 +115,13 @@ def forget(old: Artifact, new: Artifact) -> Artifact:
     return new
 
 
-def test_killed_on_the_device_at_random_times(device: Device, make_payload: MakePayload) -> None:
+def test_killed_on_the_device_at_random_times(device: Device, make_payload: MakePayload, tries: Tries) -> None:
     """Any process of the push there, by SIGKILL: a shell, what it runs, or the server's own."""
     chance = random.Random(2)  # noqa: S311 - not for secrets
     old = make_payload(chance.randbytes(10_000))
     push(old, device=device.url)
     killed = 0
-    for _ in range(KILLS):
+    for _ in range(tries(KILLS)):
         new = make_payload(chance.randbytes(BYTES))
         allowed = (content(old.path), content(new.path))
         killer = threading.Timer(chance.uniform(0.1, 0.7), kill_one, (device.server.pid, chance))
@@ -128,7 +130,7 @@ def test_killed_on_the_device_at_random_times(device: Device, make_payload: Make
         killer.join()
         assert device.current() == content(new.path)
         old = forget(old, new)
-    assert killed > KILLS / 10
+    assert killed > tries(KILLS) / 10
 
 
 def kill_one(server: int, chance: random.Random) -> None:
@@ -160,13 +162,15 @@ def small_disk(device: Device) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(device.home)], check=True)
 
 
-def test_disks_that_fill_up_meanwhile(device: Device, small_disk: Path, make_payload: MakePayload) -> None:
+def test_disks_that_fill_up_meanwhile(
+    device: Device, small_disk: Path, make_payload: MakePayload, tries: Tries
+) -> None:
     """Told in so many words; when there is space again, the next push does."""
     chance = random.Random(3)  # noqa: S311 - not for secrets
     old = make_payload(chance.randbytes(10_000))
     push(old, device=device.url, keep=1)
     told = 0
-    for _ in range(FILLS):
+    for _ in range(tries(FILLS)):
         new = make_payload(chance.randbytes(BYTES))
         filler = threading.Timer(chance.uniform(0.1, 0.4), fill, (small_disk / "filler",))
         filler.start()
@@ -180,7 +184,7 @@ def test_disks_that_fill_up_meanwhile(device: Device, small_disk: Path, make_pay
         push(new, device=device.url, keep=1)
         assert device.current() == content(new.path)
         old = forget(old, new)
-    assert told > FILLS / 10
+    assert told > tries(FILLS) / 10
 
 
 def fill(file: Path) -> None:

@@ -31,6 +31,8 @@ _CALL_S: Final = 60.0
 _START_S: Final = 180.0
 _INFERENCE_S: Final = 20.0
 
+_TIDY: Final = 'rm -rf "$1"; rmdir "$(dirname "$1")" 2>/dev/null; exit 0'
+
 _WINDOW_S: Final = 5.0
 """How long each process of a sustained measurement works; between two of them the device tells its temperature."""
 
@@ -228,7 +230,7 @@ class NativeHarness:
                     device=device,
                 )
             finally:
-                link.run(["rm", "-rf", str(folder)], timeout_s=_CALL_S)
+                link.run(["sh", "-c", _TIDY, "sh", str(folder)], timeout_s=_CALL_S)
 
 
 def _check_schedule(tool: Tool, schedule: Schedule) -> None:

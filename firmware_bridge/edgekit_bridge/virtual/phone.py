@@ -17,6 +17,9 @@ from edgekit_bridge.virtual.userland import prepare_userland, start_userland
 
 _ADBD: Final = "/usr/lib/android-sdk/platform-tools/adbd"
 
+_INIT: Final = ("/system/bin/sh", "-c", 'while :; do "$0"; sleep 0.2; done')
+"""Starts it again when it ends, as Android's init does."""
+
 _TOOLS: Final = (
     "awk base64 basename cat chmod chown cmp cp cut date dd df diff dirname du echo env expr false find "
     "free fsync getconf grep gunzip gzip head hostname id kill ln ls md5sum mkdir mkfifo mktemp more mv nice "
@@ -131,7 +134,7 @@ def start_phone(device: VirtualDevice, profile: TargetProfile, image: Path) -> i
     """
     environment = ("PATH=/system/bin", "HOME=/", "EDGEKIT_EMULATED=1", f"ADBD_PORT={device.port}")
     with socket.create_server(("127.0.0.1", device.port)) as listening:
-        return start_userland(device, profile, image, server=(*environment, _ADBD), listening=listening)
+        return start_userland(device, profile, image, server=(*environment, *_INIT, _ADBD), listening=listening)
 
 
 def forget_phone(device: VirtualDevice) -> None:
