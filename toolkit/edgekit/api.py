@@ -27,13 +27,14 @@ def convert(
     name: str = "",
     max_error: float | None = None,
     trust: bool = False,
+    signature: str = "",
     progress: Progress | None = None,
 ) -> Artifact:
     """Convert a model into one verified artifact.
 
     Args:
         model: A live `torch.nn.Module` or Keras model, or what the command line calls SOURCE: a `.pt2`, TorchScript,
-            `.keras` or `.h5` file, a SavedModel folder, or `file.py:factory`.
+            `.keras`, `.h5`, `.onnx` or float `.tflite` file, a SavedModel folder, or `file.py:factory`.
         format: `tflite`, `torchscript` or `onnx`.
         precision: `fp32`, `fp16`, `dynamic-int8` or `int8`.
         example_inputs: For a live PyTorch module: a tensor, a sequence of tensors, or a mapping by argument name.
@@ -47,6 +48,7 @@ def convert(
         name: What the artifact is called; the source's own name when empty.
         max_error: The parity bar, relative RMS error (see `edgekit.plan.MAX_ERROR`).
         trust: Whether code in the source may run.
+        signature: Which signature of a SavedModel or TFLite file is meant.
         progress: Told of each step.
 
     Returns:
@@ -61,7 +63,7 @@ def convert(
     with tempfile.TemporaryDirectory(prefix="edgekit-live-") as folder:
         if isinstance(model, str | Path):
             given = tuple(parse_input(text) for text in inputs)
-            source = open_source(str(model), weights=str(weights), inputs=given, trusted=trust)
+            source = open_source(str(model), weights=str(weights), inputs=given, trusted=trust, signature=signature)
         else:
             source = save_model(model, example_inputs, Path(folder))
         request = Request(

@@ -35,12 +35,16 @@ READERS: Final = (
     "edgekit_converters.sources.keras_tensorflow",
     "edgekit_converters.sources.keras_torch",
     "edgekit_converters.sources.savedmodel",
+    "edgekit_converters.sources.onnx_model",
+    "edgekit_converters.sources.tflite_model",
 )
 CONVERTERS: Final = (
     "edgekit_converters.formats.torchscript",
     "edgekit_converters.formats.tflite_from_torch",
     "edgekit_converters.formats.tflite_from_tensorflow",
     "edgekit_converters.formats.onnx_from_torch",
+    "edgekit_converters.formats.onnx_from_onnx",
+    "edgekit_converters.formats.tflite_from_tflite",
 )
 TRANSPORTS: Final = (
     "edgekit_bridge.transports.local",

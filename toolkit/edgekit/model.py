@@ -4,11 +4,11 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-SourceKind: TypeAlias = Literal["pytorch", "exported-program", "torchscript", "keras", "savedmodel"]
-"""How a source model is stored: `file.py:factory`, `.pt2`, TorchScript, `.keras`/`.h5`, SavedModel folder."""
+SourceKind: TypeAlias = Literal["pytorch", "exported-program", "torchscript", "keras", "savedmodel", "onnx", "tflite"]
+"""How a source model is stored: `file.py:factory`, `.pt2`, TorchScript, `.keras`/`.h5`, SavedModel folder, …"""
 
-Representation: TypeAlias = Literal["torch", "tensorflow"]
-"""The framework a source model is loaded into before it is converted."""
+Representation: TypeAlias = Literal["torch", "tensorflow", "onnx", "tflite"]
+"""What a source model is loaded into before it is converted."""
 
 BATCH: Final = 1
 """The batch size that a free batch dimension is fixed to: edge devices infer one sample at a time."""
@@ -65,6 +65,7 @@ class SourceModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         weights: The checkpoint that goes into the built model (kind `pytorch`).
         inputs: Shapes and dtypes that the user gave; names must exist in the model.
         trusted: The user said that code in this file may run.
+        signature: Which of the file's signatures is meant; empty where there is one (kinds `savedmodel`, `tflite`).
     """
 
     kind: SourceKind
@@ -73,3 +74,4 @@ class SourceModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     weights: str = ""
     inputs: tuple[TensorSpec, ...] = ()
     trusted: bool = False
+    signature: str = ""

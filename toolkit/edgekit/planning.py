@@ -111,7 +111,8 @@ def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Preci
     )
     _check(request.source, way, plan, facts.profile)
     name = _name(request, plan)
-    given = (request.source.inputs, request.source.trusted, facts.calibration)
+    source = request.source
+    given = (source.inputs, source.trusted, source.signature, facts.calibration)
     versions = package_versions(_PACKAGES) | catalog.extensions()
     key = hash_request(facts.source_sha256, name, plan, facts.profile, given, versions)
     return Planned(plan=plan, way=way, name=name, key=key)

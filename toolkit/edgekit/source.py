@@ -18,13 +18,22 @@ _KINDS: Final[dict[str, SourceKind]] = {
     ".keras": "keras",
     ".h5": "keras",
     ".hdf5": "keras",
+    ".onnx": "onnx",
+    ".tflite": "tflite",
 }
 
-_KNOWN: Final = "a .pt2, TorchScript (.pt), .keras or .h5 file, a SavedModel folder, or file.py:factory"
+_SIGNED: Final = {"savedmodel", "tflite"}
+
+_KNOWN: Final = "a .pt2, TorchScript (.pt), .keras, .h5, .onnx or .tflite file, a SavedModel folder, or file.py:factory"
 
 
 def open_source(
-    text: str, *, weights: str = "", inputs: Sequence[TensorSpec] = (), trusted: bool = False
+    text: str,
+    *,
+    weights: str = "",
+    inputs: Sequence[TensorSpec] = (),
+    trusted: bool = False,
+    signature: str = "",
 ) -> SourceModel:
     """Find the source model that `text` names.
 
@@ -33,6 +42,7 @@ def open_source(
         weights: The checkpoint for a factory.
         inputs: Shapes and dtypes that the user gave.
         trusted: Whether code in the file may run.
+        signature: Which of the file's signatures is meant.
 
     Raises:
         UsageError: It is missing, empty, or of no kind that edgekit reads.
@@ -44,8 +54,16 @@ def open_source(
     kind = _kind(path, factory)
     if weights and kind != "pytorch":
         raise UsageError(f"--weights belongs to file.py:factory; {path} holds its own weights.")
+    if signature and kind not in _SIGNED:
+        raise UsageError(f"--signature belongs to SavedModels and TFLite files; {path} has none.")
     return SourceModel(
-        kind=kind, path=str(path), factory=factory, weights=weights, inputs=tuple(inputs), trusted=trusted
+        kind=kind,
+        path=str(path),
+        factory=factory,
+        weights=weights,
+        inputs=tuple(inputs),
+        trusted=trusted,
+        signature=signature,
     )
 
 
@@ -72,7 +90,7 @@ def _kind(path: Path, factory: str) -> SourceKind:
 def _kind_of_archive(path: Path) -> SourceKind:
     """An exported program may be named `.pt`, a TorchScript file `.pt2`: the members decide."""
     kind = _KINDS[path.suffix]
-    if kind == "keras" or not zipfile.is_zipfile(path):
+    if kind not in {"exported-program", "torchscript"} or not zipfile.is_zipfile(path):
         return kind
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()

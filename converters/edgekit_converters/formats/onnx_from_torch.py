@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from edgekit.errors import ConversionError
 from edgekit.model import Representation, SourceModel
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
@@ -38,25 +37,15 @@ class _OnnxFromTorch:
         progress: Progress,
     ) -> Converted:
         """Export once for all precisions of a source, then quantize."""
-        import onnx
-
         from edgekit_converters.formats.onnx_export import export_onnx
-        from edgekit_converters.formats.onnx_file import onnx_facts
+        from edgekit_converters.quantization.onnx import quantized_or_plain
 
         with progress.step(f"{plan.label}: export with torch.onnx"):
             exported = export_onnx(cast("TorchSource", source))
-        content, notes = exported.content, exported.notes
-        if plan.precision != "fp32":
-            from edgekit_converters.quantization.onnx import quantize_onnx
-
-            with progress.step(f"{plan.label}: quantize"):
-                content, more = quantize_onnx(content, plan.precision, calibration)
-            notes = (*notes, *more)
-        facts = onnx_facts(onnx.load_from_string(content))
-        if plan.precision != "fp32" and not facts.share.weights:
-            raise ConversionError(f"{plan.label} would change nothing: the model has no weights.", hint="Use fp32.")
+        with progress.step(f"{plan.label}: quantize"):
+            made = quantized_or_plain(exported.content, plan, calibration)
         model = out / "model.onnx"
-        model.write_bytes(content)
+        model.write_bytes(made.content)
         names = zip(source.signature.outputs, exported.outputs, strict=True)
         return Converted(
             model=model,
@@ -64,10 +53,10 @@ class _OnnxFromTorch:
             outputs=tuple(
                 spec if spec.name == name else msgspec.structs.replace(spec, binding=name) for spec, name in names
             ),
-            operators=facts.operators,
-            quantized=None if plan.precision == "fp32" else facts.share,
+            operators=made.operators,
+            quantized=made.share,
             packages=("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime"),
-            notes=notes,
+            notes=(*exported.notes, *made.notes),
         )
 
 

@@ -19,12 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
+from edgekit.artifact import QuantizedShare
 from edgekit.errors import ConversionError
-from edgekit.plan import Precision
+from edgekit.plan import ConversionPlan, Precision
 from edgekit.protocols import Array, Tensors
-from edgekit_converters.formats.onnx_file import MATRIX, SCALES, finish
+from edgekit_converters.formats.onnx_file import MATRIX, SCALES, finish, onnx_facts
 
 _IN_FLOAT: Final = {"Softmax", "LayerNormalization", "InstanceNormalization", "EmbedLayerNormalization", "Where"}
 """Operators that ONNX Runtime would quantize, and that are better left."""
@@ -41,6 +43,34 @@ _WEIGHTS: Final[Mapping[str, Sequence[int]]] = {
 
 Quantized = tuple[bytes, tuple[str, ...]]
 """The file's bytes, and notes for the manifest."""
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """An ONNX file in the precision that was asked for, with what `Converted` says of it."""
+
+    content: bytes
+    operators: dict[str, int]
+    share: QuantizedShare | None
+    notes: tuple[str, ...]
+
+
+def quantized_or_plain(content: bytes, plan: ConversionPlan, calibration: Callable[[], Iterable[Tensors]]) -> Made:
+    """A float ONNX model in the plan's precision.
+
+    Raises:
+        ConversionError: The quantizer refuses the model, or finds nothing in it.
+    """
+    import onnx
+
+    notes: tuple[str, ...] = ()
+    if plan.precision != "fp32":
+        content, notes = quantize_onnx(content, plan.precision, calibration)
+    facts = onnx_facts(onnx.load_from_string(content))
+    if plan.precision == "fp32":
+        return Made(content=content, operators=facts.operators, share=None, notes=notes)
+    if not facts.share.weights:
+        raise ConversionError(f"{plan.label} would change nothing: the model has no weights.", hint="Use fp32.")
+    return Made(content=content, operators=facts.operators, share=facts.share, notes=notes)
 
 
 def quantize_onnx(content: bytes, precision: Precision, calibration: Callable[[], Iterable[Tensors]]) -> Quantized:

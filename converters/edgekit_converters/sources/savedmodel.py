@@ -64,13 +64,17 @@ class _SavedModelReader:
 
 def _signature(loaded: Any, model: SourceModel) -> Any:
     signatures = dict(loaded.signatures)
-    if _SIGNATURE in signatures:
-        return signatures[_SIGNATURE]
-    if len(signatures) == 1:
+    wanted = model.signature or _SIGNATURE
+    if wanted in signatures:
+        return signatures[wanted]
+    if len(signatures) == 1 and not model.signature:
         return next(iter(signatures.values()))
+    first = next(iter(sorted(signatures)), "")
     raise UsageError(
-        f"{model.path} has no signature {_SIGNATURE!r}; it has {', '.join(sorted(signatures)) or 'none'}.",
-        hint="Save it with one: model.export(folder) in Keras, tf.saved_model.save(…, signatures=…) in TensorFlow.",
+        f"{model.path} has no signature {wanted!r}; it has {', '.join(sorted(signatures)) or 'none'}.",
+        hint=f"Name one of them: --signature {first}"
+        if first
+        else "Save it with one: model.export(folder) in Keras, tf.saved_model.save(…, signatures=…) in TensorFlow.",
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--max-error", type=float, help="Parity bar: relative RMS error. Default by precision: 1e-4 to 0.1.")
 @click.option("--out", "-o", type=click.Path(file_okay=False, path_type=Path), default=".", help="Where artifacts go.")
 @click.option("--name", default="", help="What artifacts are called. Default: the source's name.")
+@click.option("--signature", default="", help="Which signature of a SavedModel or TFLite file. Default: its only one.")
 @click.option("--trust", is_flag=True, help="Code in the source file may run: pickles, Lambda layers.")
 @click.option("--no-cache", is_flag=True, help="Make it again even when the same request was made before.")
 @click.option("--timeout", "timeout_s", type=float, default=1800.0, show_default=True, help="Seconds for a worker.")
@@ -40,6 +41,7 @@ def convert(
     precisions: tuple[str, ...],
     inputs: tuple[str, ...],
     weights: str,
+    signature: str,
     trust: bool,
     no_cache: bool,
     dry_run: bool,
@@ -49,8 +51,8 @@ def convert(
     """Convert SOURCE into one artifact for each format and precision.
 
     SOURCE is a PyTorch exported program (.pt2), a TorchScript file, file.py:factory (with --weights), a Keras
-    .keras or .h5 file, or a TensorFlow SavedModel folder. Each artifact is run beside its source before it is
-    shown; one that is off by more than --max-error is reported, and the exit code is 1.
+    .keras or .h5 file, a TensorFlow SavedModel folder, or an ONNX or float TFLite file. Each artifact is run beside
+    its source before it is shown; one that is off by more than --max-error is reported, and the exit code is 1.
 
     \b
     Example:
@@ -67,7 +69,7 @@ def convert(
     check_names(formats, precisions)
     given = tuple(parse_input(text) for text in inputs)
     request = Request(
-        source=open_source(source, weights=weights, inputs=given, trusted=trust),
+        source=open_source(source, weights=weights, inputs=given, trusted=trust, signature=signature),
         formats=formats,  # type: ignore[arg-type]  # checked above
         precisions=precisions,  # type: ignore[arg-type]  # checked above
         use_cache=not no_cache,

@@ -1,0 +1,62 @@
+"""TFLite to TFLite: the float file as it is, or quantized; inputs and outputs keep their names."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from edgekit.errors import ConversionError
+from edgekit.model import Representation, SourceModel
+from edgekit.plan import ConversionPlan, Format, Objection, Precision
+from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
+
+if TYPE_CHECKING:
+    from edgekit_converters.sources.tflite_model import TfliteSource
+
+
+class _TfliteFromTflite:
+    name = "tflite-tflite"
+    representation: Representation = "tflite"
+    format: Format = "tflite"
+    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8")
+
+    def requires(self, precision: Precision) -> Sequence[Requirement]:
+        """LiteRT, and the quantizer where there is something to quantize."""
+        quantizer = () if precision == "fp32" else (Requirement(module="ai_edge_quantizer", extra="litert-torch"),)
+        return (Requirement(module="ai_edge_litert", extra="tflite"), *quantizer)
+
+    def objections(self, model: SourceModel, plan: ConversionPlan) -> Sequence[Objection]:  # noqa: ARG002 - the protocol's
+        """None that shows without LiteRT."""
+        return []
+
+    def convert(
+        self,
+        source: LoadedSource,
+        plan: ConversionPlan,
+        calibration: Callable[[], Iterable[Tensors]],
+        out: Path,
+        progress: Progress,
+    ) -> Converted:
+        """Copy, or quantize."""
+        from edgekit_converters.formats.tflite_file import tflite_facts
+        from edgekit_converters.quantization.tflite import quantize_tflite
+
+        content = cast("TfliteSource", source).content
+        if plan.precision != "fp32":
+            with progress.step(f"{plan.label}: quantize"):
+                content = quantize_tflite(content, plan.precision, calibration)
+        model = out / "model.tflite"
+        model.write_bytes(content)
+        facts = tflite_facts(content)
+        if plan.precision != "fp32" and not facts.share.weights:
+            raise ConversionError(f"{plan.label} would change nothing: the model has no weights.", hint="Use fp32.")
+        return Converted(
+            model=model,
+            inputs=source.signature.inputs,
+            outputs=source.signature.outputs,
+            operators=facts.operators,
+            quantized=None if plan.precision == "fp32" else facts.share,
+            packages=("ai-edge-litert", "ai-edge-quantizer"),
+        )
+
+
+CONVERTER: Converter = _TfliteFromTflite()
