@@ -150,7 +150,7 @@ class TestOnnx:
 class TestTflite:
     @pytest.fixture
     def several(self, tmp_path: Path) -> Path:
-        """A file of two signatures, each with a subgraph of its own: `linear`, and `double` that adds x to itself."""
+        """A file of two signatures, each with a subgraph of its own: `linear`, and `less` that takes 1 from x."""
         from ai_edge_litert import schema_py_generated as schema
         from ai_edge_litert.tools import flatbuffer_utils
 
@@ -158,17 +158,16 @@ class TestTflite:
         data = tflite_file(
             "FULLY_CONNECTED", tensors=tensors, operators=[([0, 1, 2], [3])], signature=({"x": 0}, {"y": 3})
         )  # fmt: skip
-        other = tflite_file(
-            "ADD", tensors=[("in", (1, 2), None), ("out", (1, 2), None)], operators=[([0, 0], [1])],
-            signature=({"x": 0}, {"y": 1}),
-        )  # fmt: skip
+        one: Any = np.ones((1, 2), np.float32)
+        less: Any = [("in", (1, 2), None), ("one", (1, 2), one), ("out", (1, 2), None)]
+        other = tflite_file("SUB", tensors=less, operators=[([0, 1], [2])], signature=({"x": 0}, {"y": 2}))
         held, more = (flatbuffer_utils.convert_bytearray_to_object(bytearray(item)) for item in (data, other))
         for operator in more.subgraphs[0].operators:
             operator.opcodeIndex = 1
         held.operatorCodes.append(more.operatorCodes[0])
         held.subgraphs.append(more.subgraphs[0])
         assert schema.SignatureDefT is type(more.signatureDefs[0])
-        more.signatureDefs[0].signatureKey, more.signatureDefs[0].subgraphIndex = "double", 1
+        more.signatureDefs[0].signatureKey, more.signatureDefs[0].subgraphIndex = "less", 1
         held.signatureDefs[0].signatureKey = "linear"
         held.signatureDefs.append(more.signatureDefs[0])
         file = tmp_path / "several.tflite"
@@ -177,11 +176,11 @@ class TestTflite:
 
     def test_a_signature_is_chosen(self, several: Path, tmp_path: Path) -> None:
         """By name, when there are several; it stands alone then."""
-        with pytest.raises(UsageError, match="has several signatures; it has linear, double"):
+        with pytest.raises(UsageError, match="has several signatures; it has linear, less"):
             artifact(convert(several, "tflite", tmp_path / "out"))
         with pytest.raises(UsageError, match="has no signature 'triple'"):
             artifact(convert(several, "tflite", tmp_path / "out", signature="triple"))
-        for name, outputs in (("linear", (1, 3)), ("double", (1, 2))):
+        for name, outputs in (("linear", (1, 3)), ("less", (1, 2))):
             made = artifact(convert(several, "tflite", tmp_path / name, signature=name))
             assert made.manifest.signature.outputs[0].shape == outputs
             assert made.manifest.parity.passed

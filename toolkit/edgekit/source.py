@@ -22,6 +22,17 @@ _KINDS: Final[dict[str, SourceKind]] = {
     ".tflite": "tflite",
 }
 
+DESCRIPTIONS: Final[dict[SourceKind, str]] = {
+    "pytorch": "PyTorch: `file.py:factory` (with `--weights`)",
+    "exported-program": "PyTorch: exported program, `.pt2`",
+    "torchscript": "PyTorch: TorchScript file",
+    "keras": "Keras: `.keras`, `.h5`",
+    "savedmodel": "TensorFlow: SavedModel folder",
+    "onnx": "ONNX: `.onnx`",
+    "tflite": "TFLite: float `.tflite`",
+}
+"""Each kind of source model, for people."""
+
 _SIGNED: Final = {"savedmodel", "tflite"}
 
 _KNOWN: Final = "a .pt2, TorchScript (.pt), .keras, .h5, .onnx or .tflite file, a SavedModel folder, or file.py:factory"
