@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from edgekit.errors import UsageError
 from edgekit.protocols import (
@@ -27,6 +27,9 @@ from edgekit.protocols import (
     Transport,
 )
 from edgekit.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from edgekit.layers import Tracer
 
 READERS: Final = (
     "edgekit_converters.sources.pytorch",
@@ -54,6 +57,7 @@ TRANSPORTS: Final = (
 )
 TARGETS: Final = "edgekit_targets.library"
 RUNTIMES: Final = "edgekit_bridge.harness.runtimes"
+TRACERS: Final = {"tflite": "edgekit_bridge.tracing.tflite", "onnx": "edgekit_bridge.tracing.onnx"}
 PROVISIONER: Final = "edgekit_bridge.provision.install"
 GUARD: Final = "edgekit_bridge.guard"
 DEPLOYER: Final = "edgekit_bridge.update.versions"
@@ -121,6 +125,19 @@ def transport(scheme: str) -> Transport:
 def harness(runtime: str = "") -> Harness:
     """The harness for devices that can run programs; that of a runtime which has one of its own (`trtexec`)."""
     return cast("Harness", import_module(HARNESSES.get(runtime, HARNESS)).HARNESS)
+
+
+def tracer(format_: str) -> "Tracer":
+    """What shows the inner tensors of models of a format.
+
+    Raises:
+        UsageError: Nothing does.
+    """
+    if format_ not in TRACERS:
+        raise UsageError(
+            f"Nothing shows the inner tensors of {format_}.", hint=f"Layers can be seen of {' and '.join(TRACERS)}."
+        )
+    return cast("Tracer", import_module(TRACERS[format_]).TRACER)
 
 
 def deployer() -> Deployer:

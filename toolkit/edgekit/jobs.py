@@ -5,6 +5,7 @@ from typing import TypeAlias
 import msgspec
 
 from edgekit.artifact import Parity
+from edgekit.layers import Blame
 from edgekit.model import Signature, SourceModel
 from edgekit.plan import ConversionPlan
 
@@ -37,6 +38,13 @@ class VerifyJob(msgspec.Struct, frozen=True, kw_only=True, tag="verify"):
     evaluation: str = ""
 
 
+class LayersJob(msgspec.Struct, frozen=True, kw_only=True, tag="layers"):
+    """Compare an artifact's inner tensors with those of another, on the golden vectors."""
+
+    artifact: str
+    against: str
+
+
 class InspectJob(msgspec.Struct, frozen=True, kw_only=True, tag="inspect"):
     """Load a source and say what it is."""
 
@@ -44,7 +52,7 @@ class InspectJob(msgspec.Struct, frozen=True, kw_only=True, tag="inspect"):
     reader: str
 
 
-Job: TypeAlias = ConvertJob | VerifyJob | InspectJob
+Job: TypeAlias = ConvertJob | VerifyJob | LayersJob | InspectJob
 
 
 class StepBegan(msgspec.Struct, frozen=True, tag="step"):
@@ -71,6 +79,12 @@ class Verified(msgspec.Struct, frozen=True, tag="verified"):
     parity: Parity
 
 
+class Blamed(msgspec.Struct, frozen=True, tag="blamed"):
+    """What comparing layers gave."""
+
+    blame: Blame
+
+
 class Inspected(msgspec.Struct, frozen=True, kw_only=True, tag="inspected"):
     """What a source model is."""
 
@@ -90,4 +104,4 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     place: int | None = None
 
 
-Event: TypeAlias = StepBegan | Depends | Built | Verified | Inspected | Failed
+Event: TypeAlias = StepBegan | Depends | Built | Verified | Blamed | Inspected | Failed

@@ -1,9 +1,11 @@
 """Look again: run an artifact beside its source now, or see what a source model is. Both in a worker process."""
 
+from edgekit import catalog
 from edgekit.artifact import Artifact, Parity
 from edgekit.errors import UsageError
 from edgekit.isolation import worker
-from edgekit.jobs import Inspected, InspectJob, Verified, VerifyJob
+from edgekit.jobs import Blamed, Inspected, InspectJob, LayersJob, Verified, VerifyJob
+from edgekit.layers import Blame, find_reference
 from edgekit.model import SourceModel
 from edgekit.plan import FORMATS, PRECISIONS
 from edgekit.progress import SilentProgress
@@ -35,6 +37,33 @@ def verify(
             if isinstance(event, Verified):
                 return event.parity
     raise AssertionError("a verify job ends with its result or an error")
+
+
+def blame_layers(artifact: Artifact, *, against: Artifact | None = None, progress: Progress | None = None) -> Blame:
+    """Find the layers that an artifact's error comes from, on this host.
+
+    Args:
+        artifact: The artifact, quantized.
+        against: The same model in float; the fp32 artifact of the same source that lies beside it when None.
+        progress: Told of each step.
+
+    Raises:
+        UsageError: There is no such artifact, it is of another format, or both have no inner tensor in common.
+        ConversionError: The runtime crashed.
+    """
+    reference = against or find_reference(artifact)
+    if reference.manifest.format != artifact.manifest.format:
+        raise UsageError(
+            f"{reference.path} is {reference.manifest.format}, and {artifact.path} is {artifact.manifest.format}.",
+            hint="Layers are compared within one format.",
+        )
+    catalog.tracer(artifact.manifest.format)
+    job = LayersJob(artifact=str(artifact.path), against=str(reference.path))
+    with worker(job, {}) as running:
+        for event in running.events(progress or SilentProgress()):
+            if isinstance(event, Blamed):
+                return event.blame
+    raise AssertionError("a layers job ends with its result or an error")
 
 
 def inspect_source(source: SourceModel, progress: Progress | None = None) -> Inspected:

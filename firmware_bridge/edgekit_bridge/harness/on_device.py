@@ -35,7 +35,7 @@ import warnings
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import repeat
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, ClassVar, ContextManager, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 HARNESS_VERSION = "1.2"
 """1.0: first; 1.1: burst, sustained and cold modes, pairs, operators; 1.2: runtimes of our own, ONNX, governors, power,
@@ -397,6 +397,7 @@ class TfliteModel:
     """A .tflite file in LiteRT or tflite-runtime. A sample is `Interpreter.invoke` alone."""
 
     method = "wall time of Interpreter.invoke alone: inputs are set before, outputs are not read"
+    options: ClassVar[Dict[str, Any]] = {}
 
     def __init__(
         self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str, delegate: str
@@ -404,7 +405,8 @@ class TfliteModel:
         del engine  # TorchScript's
         interpreter = tflite_interpreter()
         try:
-            self._interpreter = interpreter(model_path=path, num_threads=threads, **resolver(interpreter, delegate))
+            more = dict(resolver(interpreter, delegate), **self.options)
+            self._interpreter = interpreter(model_path=path, num_threads=threads, **more)
             details, results = self._details()
             self._inputs = [(spec, bound(spec, place, details, "input")) for place, spec in enumerate(inputs)]
             for spec, detail in self._inputs:

@@ -19,7 +19,8 @@ _ERRORS: Final[Mapping[str, Callable[[str], EdgekitError]]] = {"bad-input": Usag
 
 
 @contextmanager
-def _typed_errors() -> Iterator[None]:
+def typed_errors() -> Iterator[None]:
+    """The harness's errors as those of this package."""
     try:
         yield
     except on_device.HarnessError as error:
@@ -32,7 +33,7 @@ class _Session:
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         """Run once; real-valued inputs and outputs by the source's names."""
-        with _typed_errors():
+        with typed_errors():
             outputs: dict[str, Array] = self._model.run(inputs)
             return outputs
 
@@ -56,7 +57,7 @@ class _HostRuntime:
             MeasurementError: The runtime is missing or cannot load it.
         """
         inputs, outputs = msgspec.to_builtins((signature.inputs, signature.outputs))
-        with _typed_errors():
+        with typed_errors():
             return _Session(
                 on_device.open_model(self.format, str(model), inputs, outputs, threads=threads, engine=engine)
             )

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from edgekit.errors import ConversionError, EdgekitError, UsageError
-from edgekit.jobs import ConvertJob, Event, Failed, Inspected, InspectJob, Job, Verified, VerifyJob
+from edgekit.jobs import Blamed, ConvertJob, Event, Failed, Inspected, InspectJob, Job, LayersJob, Verified, VerifyJob
+from edgekit.worker.blaming import blame
 from edgekit.worker.converting import convert
 from edgekit.worker.loading import Tell, load
 from edgekit.worker.verifying import verify
@@ -46,6 +47,8 @@ def _run(job: Job, tell: Tell) -> None:
                     tell(outcome)
         case VerifyJob():
             tell(Verified(verify(job, tell)))
+        case LayersJob():
+            tell(Blamed(blame(job, tell)))
         case InspectJob():
             source = load(job.source, job.reader, tell)
             tell(
