@@ -86,5 +86,18 @@ def write(folder: Path, samples: int = 64) -> None:
     np.savez(folder / "test.npz", image=images[samples:], labels=labels[samples:])
 
 
+def write_uneven(folder: Path, factor: float) -> None:
+    """As `write`, the same function: the first channel of the first ReLU is `factor` times as large, its use as small.
+
+    Eight bits for all channels of a tensor are then hardly any for the others.
+    """
+    write(folder)
+    weights = torch.load(folder / "net.pt", weights_only=True)
+    for name in ("features.1.weight", "features.1.bias"):
+        weights[name][0] *= factor
+    weights["features.3.weight"][:, 0] /= factor
+    torch.save(weights, folder / "net.pt")
+
+
 if __name__ == "__main__":
     write(Path(sys.argv[1]))

@@ -26,6 +26,7 @@ def convert(
     out: str | Path = ".",
     name: str = "",
     max_error: float | None = None,
+    max_drop: float | None = None,
     trust: bool = False,
     signature: str = "",
     progress: Progress | None = None,
@@ -47,6 +48,7 @@ def convert(
         out: The folder that the artifact is written into.
         name: What the artifact is called; the source's own name when empty.
         max_error: The parity bar, relative RMS error (see `edgekit.plan.MAX_ERROR`).
+        max_drop: The accuracy that int8 may lose against its source, 0 to 1; layers stay in float for it.
         trust: Whether code in the source may run.
         signature: Which signature of a SavedModel or TFLite file is meant.
         progress: Told of each step.
@@ -76,6 +78,7 @@ def convert(
             calibration=save_data(calibration, Path(folder), "calibration"),
             evaluation=save_data(evaluation, Path(folder), "evaluation"),
             max_error=max_error,
+            max_drop=max_drop,
         )
         outcome = convert_all(request, progress)
     for failed in outcome.not_made:

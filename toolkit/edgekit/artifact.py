@@ -132,6 +132,40 @@ class QuantizedShare(msgspec.Struct, frozen=True, kw_only=True):
     operators: float
 
 
+class KeptLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer that stays in float, and why.
+
+    Attributes:
+        name: Its output's name in the model file.
+        operator: Its operator.
+        because: The tensor whose rounding was to blame: its own output, or what it takes.
+        added: The relative RMS error that this tensor's layer added in plain int8.
+    """
+
+    name: str
+    operator: str
+    because: str
+    added: float
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """How an accuracy budget was kept.
+
+    Attributes:
+        max_drop: What may be lost, 0 to 1.
+        plain: Accuracy with every layer in int8.
+        plain_bytes: The model's size then.
+        tried: How many versions were measured.
+        kept: The layers that stay in float; empty when plain int8 keeps to the budget.
+    """
+
+    max_drop: float
+    plain: Accuracy
+    plain_bytes: int
+    tried: int
+    kept: tuple[KeptLayer, ...]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of an artifact.
 
@@ -152,6 +186,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         operators: The operators of the model file with how often each occurs.
         reproducible: Whether the same inputs give the same bytes; False names the reason in `notes`.
         notes: What a careful reader should know: substitutions made, folded layers, skipped optimizations.
+        budget: How an accuracy budget was kept; None where there was none.
     """
 
     manifest_version: int
@@ -170,6 +205,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     operators: dict[str, int]
     reproducible: bool
     notes: tuple[str, ...]
+    budget: Budget | None = None
 
     @property
     def model_bytes(self) -> int:

@@ -53,6 +53,10 @@ class ConversionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         calibration: Representative inputs; set for `int8`.
         evaluation: Inputs with labels, for accuracy.
         max_error: The parity bar, relative RMS error (see `MAX_ERROR`).
+        max_drop: The accuracy that it may lose against its source, 0 to 1; layers stay in float until it does not lose
+            more. None: as it comes.
+        float_layers: The layers that compute in float for that, by their outputs' names in the model file.
+        wide_weights: Whether the weights of those layers are in half precision, and not in int8.
     """
 
     format: Format
@@ -63,6 +67,9 @@ class ConversionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     engine: str = ""
     calibration: DataRef | None = None
     evaluation: DataRef | None = None
+    max_drop: float | None = None
+    float_layers: tuple[str, ...] = ()
+    wide_weights: bool = False
 
     @property
     def label(self) -> str:

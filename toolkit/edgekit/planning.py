@@ -34,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         calibration: The calibration set's path; needed for int8.
         evaluation: The evaluation set's path.
         max_error: The parity bar; the precision's default when None.
+        max_drop: The accuracy that int8 may lose against its source, 0 to 1; None: as it comes.
         use_cache: Whether an artifact made before by the same request may be taken.
         timeout_s: The most time a worker may take.
     """
@@ -47,6 +48,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     calibration: str = ""
     evaluation: str = ""
     max_error: float | None = None
+    max_drop: float | None = None
     use_cache: bool = True
     timeout_s: float = TIMEOUT_S
 
@@ -68,6 +70,8 @@ def plan_conversion(request: Request) -> tuple[Planned, ...]:
             that is damaged or would run code, a target that cannot run the format.
     """
     check_names(request.formats, request.precisions)
+    if request.max_drop is not None:
+        _check_budget(request)
     facts = _Facts(
         profile=catalog.targets().load(request.target),
         source_sha256=hash_source(request.source),
@@ -77,6 +81,22 @@ def plan_conversion(request: Request) -> tuple[Planned, ...]:
     return tuple(
         _plan_one(request, facts, format_, precision) for format_ in request.formats for precision in request.precisions
     )
+
+
+def _check_budget(request: Request) -> None:
+    """Refuse an accuracy budget that nothing can be measured for, or that nothing can be done about."""
+    if "int8" not in request.precisions:
+        raise UsageError("An accuracy budget is for int8, which is not asked for.", hint="Add --precision int8.")
+    if not request.evaluation:
+        raise UsageError(
+            "An accuracy budget needs samples with labels, to measure accuracy with.", hint="Give them: --eval FILE.npz"
+        )
+    without = [format_ for format_ in request.formats if format_ not in catalog.TRACERS]
+    if without:
+        raise UsageError(
+            f"An accuracy budget cannot be kept in {without[0]}: its layers cannot be looked at.",
+            hint=f"It can be in {' and '.join(catalog.TRACERS)}.",
+        )
 
 
 class _Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +128,7 @@ def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Preci
         calibration=facts.calibration if precision == "int8" else None,
         evaluation=facts.evaluation,
         max_error=MAX_ERROR[precision] if request.max_error is None else request.max_error,
+        max_drop=request.max_drop if precision == "int8" else None,
     )
     _check(request.source, way, plan, facts.profile)
     name = _name(request, plan)

@@ -29,8 +29,12 @@ class _TfliteFromTensorflow:
         )
 
     def objections(self, model: SourceModel, plan: ConversionPlan) -> Sequence[Objection]:  # noqa: ARG002 - the protocol's
-        """None that shows without the framework."""
-        return []
+        """It quantizes whole models only."""
+        if plan.max_drop is None:
+            return []
+        cause = "TensorFlow's own converter leaves no layer in float: it cannot keep to an accuracy budget."
+        hint = "Convert to fp32 first, and then that file: edgekit convert NET.edgekit/model.tflite --max-drop …"
+        return [Objection(cause=cause, hint=hint)]
 
     def convert(
         self,

@@ -43,7 +43,7 @@ class _TfliteFromTflite:
         content = cast("TfliteSource", source).content
         if plan.precision != "fp32":
             with progress.step(f"{plan.label}: quantize"):
-                content = quantize_tflite(content, plan.precision, calibration)
+                content = quantize_tflite(content, plan, calibration)
         model = out / "model.tflite"
         model.write_bytes(content)
         facts = tflite_facts(content)

@@ -56,7 +56,7 @@ class _TfliteFromTorch:
             from edgekit_converters.quantization.tflite import quantize_tflite
 
             with progress.step(f"{plan.label}: quantize"):
-                content = quantize_tflite(content, plan.precision, calibration)
+                content = quantize_tflite(content, plan, calibration)
         model = out / "model.tflite"
         model.write_bytes(content)
         facts = tflite_facts(content)

@@ -64,7 +64,7 @@ def quantized_or_plain(content: bytes, plan: ConversionPlan, calibration: Callab
 
     notes: tuple[str, ...] = ()
     if plan.precision != "fp32":
-        content, notes = quantize_onnx(content, plan.precision, calibration)
+        content, notes = quantize_onnx(content, plan, calibration)
     facts = onnx_facts(onnx.load_from_string(content))
     if plan.precision == "fp32":
         return Made(content=content, operators=facts.operators, share=None, notes=notes)
@@ -73,12 +73,12 @@ def quantized_or_plain(content: bytes, plan: ConversionPlan, calibration: Callab
     return Made(content=content, operators=facts.operators, share=facts.share, notes=notes)
 
 
-def quantize_onnx(content: bytes, precision: Precision, calibration: Callable[[], Iterable[Tensors]]) -> Quantized:
+def quantize_onnx(content: bytes, plan: ConversionPlan, calibration: Callable[[], Iterable[Tensors]]) -> Quantized:
     """Quantize a float ONNX model.
 
     Args:
         content: The file's bytes.
-        precision: Anything but fp32.
+        plan: Says the precision, anything but fp32, and which layers compute in float (int8 only).
         calibration: Gives a pass over the samples, by the model's input names (int8 only).
 
     Raises:
@@ -86,36 +86,42 @@ def quantize_onnx(content: bytes, precision: Precision, calibration: Callable[[]
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return _RECIPES[precision](content, Path(folder), calibration)
+            return _RECIPES[plan.precision](content, Path(folder), calibration, plan)
     except ConversionError:
         raise
     except Exception as error:  # ONNX Runtime's exceptions have no common base but this
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConversionError(
-            f"ONNX Runtime cannot make {precision} of this model: {first[:300]}",
+            f"ONNX Runtime cannot make {plan.precision} of this model: {first[:300]}",
             hint="Try --precision fp16 or fp32.",
         ) from error
 
 
-def _half(content: bytes, _folder: Path, _calibration: object) -> Quantized:
+def _half(content: bytes, _folder: Path, _calibration: object, _plan: ConversionPlan) -> Quantized:
     import onnx
-    from onnx import TensorProto, helper, numpy_helper
 
     model = onnx.load_from_string(content)
+    notes = _halve_weights(model.graph)
+    return finish(model), notes
+
+
+def _halve_weights(graph: Any) -> tuple[str, ...]:
+    """Store in half precision what is still a float weight: widened when the model is loaded."""
+    from onnx import TensorProto, helper, numpy_helper
+
     casts = []
-    for item in model.graph.initializer:
-        if item.data_type != TensorProto.FLOAT or len(item.dims) < MATRIX:
+    for item in graph.initializer:
+        if item.data_type != TensorProto.FLOAT or len(item.dims) < MATRIX or item.name.endswith(SCALES):
             continue
         value, name = numpy_helper.to_array(item), item.name
         if np.abs(value).max(initial=0.0) <= _HALF_MAX:
             item.CopyFrom(numpy_helper.from_array(value.astype(np.float16), f"{name}_half"))
             casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    _put_first(model.graph, casts)
-    note = "Weights in half precision, arithmetic in float32: half the size, fp32's latency."
-    return finish(model), (note,)
+    _put_first(graph, casts)
+    return ("Weights in half precision, arithmetic in float32: half the size, fp32's latency.",)
 
 
-def _dynamic(content: bytes, folder: Path, _calibration: object) -> Quantized:
+def _dynamic(content: bytes, folder: Path, _calibration: object, _plan: ConversionPlan) -> Quantized:
     import onnx
 
     _prepare(content, folder / "plain.onnx")
@@ -125,7 +131,9 @@ def _dynamic(content: bytes, folder: Path, _calibration: object) -> Quantized:
     return finish(model), notes
 
 
-def _static(content: bytes, folder: Path, calibration: Callable[[], Iterable[Tensors]]) -> Quantized:
+def _static(
+    content: bytes, folder: Path, calibration: Callable[[], Iterable[Tensors]], plan: ConversionPlan
+) -> Quantized:
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
@@ -145,11 +153,25 @@ def _static(content: bytes, folder: Path, calibration: Callable[[], Iterable[Ten
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax,
+        nodes_to_exclude=_named(start, plan.float_layers),
         calibration_providers=["CPUExecutionProvider"],
     )
     model = onnx.load(str(folder / "static.onnx"))
-    notes = _hold_weights(model.graph)
+    notes = _halve_weights(model.graph) if plan.wide_weights else _hold_weights(model.graph)
     return finish(model), notes
+
+
+def _named(file: Path, outputs: Sequence[str]) -> list[str]:
+    """The names of the nodes that have these outputs; nodes without one get a name, which the file then holds."""
+    import onnx
+
+    if not outputs:
+        return []
+    model = onnx.load(str(file))
+    for place, node in enumerate(model.graph.node):
+        node.name = node.name or f"node_{place}"
+    onnx.save(model, str(file))
+    return [node.name for node in model.graph.node if set(node.output) & set(outputs)]
 
 
 _RECIPES: Final[Mapping[Precision, Callable[..., Quantized]]] = {

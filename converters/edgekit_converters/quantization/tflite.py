@@ -4,22 +4,23 @@ Its own calibration smooths ranges with a moving average and clips (16 dB where 
 network), so ranges here are the least and greatest value seen. Inputs and outputs stay float32.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from edgekit.errors import ConversionError
-from edgekit.plan import Precision
+from edgekit.plan import ConversionPlan, Precision
 from edgekit.protocols import Tensors
 
 SIGNATURE: Final = "serving_default"
 
 
-def quantize_tflite(model: bytes, precision: Precision, calibration: Callable[[], Iterable[Tensors]]) -> bytes:
+def quantize_tflite(model: bytes, plan: ConversionPlan, calibration: Callable[[], Iterable[Tensors]]) -> bytes:
     """Quantize a float TFLite model.
 
     Args:
         model: The flatbuffer; its signature is `serving_default`.
-        precision: Anything but fp32.
+        plan: Says the precision, anything but fp32, and which layers compute in float (int8 only).
         calibration: Gives a pass over the samples, by the signature's input names (int8 only).
 
     Raises:
@@ -29,18 +30,20 @@ def quantize_tflite(model: bytes, precision: Precision, calibration: Callable[[]
 
     try:
         work = quantizer.Quantizer(bytearray(model))
-        _RECIPES[precision](work)
+        _RECIPES[plan.precision](work)
+        for name in plan.float_layers:
+            _leave(work, name, wide=plan.wide_weights)
         ranges = _ranges(model, work, calibration) if work.need_calibration else None
         return bytes(work.quantize(ranges).quantized_model)
     except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConversionError(
-            f"ai-edge-quantizer cannot make {precision} of this model: {first[:300]}",
+            f"ai-edge-quantizer cannot make {plan.precision} of this model: {first[:300]}",
             hint="Try --precision fp16 or dynamic-int8.",
         ) from error
 
 
-def _half(work: Any) -> None:
+def _half(work: Any, scope: str = ".*") -> None:
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.quantizer import AlgorithmName
 
@@ -49,7 +52,7 @@ def _half(work: Any) -> None:
         weight_tensor_config=weights, compute_precision=qtyping.ComputePrecision.FLOAT, explicit_dequantize=True
     )
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
-    work.update_quantization_recipe(".*", everything, config, algorithm_key=AlgorithmName.FLOAT_CASTING)
+    work.update_quantization_recipe(scope, everything, config, algorithm_key=AlgorithmName.FLOAT_CASTING)
 
 
 def _dynamic(work: Any) -> None:
@@ -65,6 +68,31 @@ def _static(work: Any) -> None:
     work.load_quantization_recipe(recipe.static_wi8_ai8())
     for border in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
         work.update_quantization_recipe(".*", border, algorithm_key=AlgorithmName.NO_QUANTIZE)
+
+
+def _leave(work: Any, name: str, *, wide: bool) -> None:
+    """Let a layer compute in float; its weights, in int8 or `wide` in half precision, are widened when it is loaded.
+
+    A layer's scope is the names of its outputs, a semicolon behind each; of two recipes the later counts where the
+    layer's operator can do it.
+    """
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.quantizer import AlgorithmName
+
+    everything = qtyping.TFLOperationName.ALL_SUPPORTED
+    work.update_quantization_recipe(f"^{re.escape(name)};", everything, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    again = f"^(?:{re.escape(name)});"
+    if wide:
+        _half(work, again)
+        return
+    config = qtyping.OpQuantizationConfig(
+        weight_tensor_config=qtyping.TensorQuantizationConfig(
+            num_bits=8, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
+        ),
+        compute_precision=qtyping.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
+    )
+    work.update_quantization_recipe(again, everything, config, algorithm_key=AlgorithmName.MIN_MAX_UNIFORM_QUANT)
 
 
 _RECIPES: Final[Mapping[Precision, Callable[[Any], None]]] = {

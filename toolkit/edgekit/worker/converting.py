@@ -12,7 +12,9 @@ from edgekit.fingerprint import package_versions
 from edgekit.golden import golden_inputs, save_golden
 from edgekit.jobs import Build, Built, ConvertJob, StepBegan
 from edgekit.model import Signature
+from edgekit.plan import ConversionPlan
 from edgekit.protocols import Converted, LoadedSource, Tensors
+from edgekit.worker.budgeting import keep_within
 from edgekit.worker.checking import Reference, accuracy, check
 from edgekit.worker.loading import Tell, load
 from edgekit.worker.steps import Steps
@@ -67,12 +69,20 @@ def _build(bench: _Bench, build: Build, tell: Tell) -> None:
         if bench.calibration is not None:
             yield from bench.calibration.samples(bench.source.signature)
 
-    made = converter.convert(bench.source, build.plan, samples, folder, Steps(tell))
+    def make(plan: ConversionPlan, out: Path) -> Converted:
+        return converter.convert(bench.source, plan, samples, out, Steps(tell))
+
+    plan, budget = build.plan, None
+    if plan.max_drop is not None:
+        plan, budget = keep_within(plan, make, bench.reference, tell)
+        build = msgspec.structs.replace(build, plan=plan)
+    made = make(plan, folder)
     save_golden(folder / GOLDEN, bench.reference.inputs, bench.reference.outputs)
     tell(StepBegan(f"{build.plan.label}: compare with the source"))
     signature = Signature(inputs=made.inputs, outputs=made.outputs)
     parity = check(made.model, signature, build.plan, bench.reference)
-    write_manifest(folder, _manifest(bench, build, made, parity))
+    manifest = _manifest(bench, build, made, parity)
+    write_manifest(folder, msgspec.structs.replace(manifest, budget=budget))
 
 
 def _manifest(bench: _Bench, build: Build, made: Converted, parity: Parity) -> Manifest:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit_cli.options import JSON
+from edgekit_cli.options import JSON, SHARE
 
 if TYPE_CHECKING:
     from edgekit.conversion import Outcome
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--calibration", type=click.Path(), default="", help="Samples for int8: .npz, .npy or a folder of them.")
 @click.option("--eval", "evaluation", type=click.Path(), default="", help="Samples with labels (.npz), for accuracy.")
 @click.option("--max-error", type=float, help="Parity bar: relative RMS error. Default by precision: 1e-4 to 0.1.")
+@click.option("--max-drop", type=SHARE, default=None, help="Accuracy int8 may lose, e.g. 0.5%: keeps layers in float.")
 @click.option("--out", "-o", type=click.Path(file_okay=False, path_type=Path), default=".", help="Where artifacts go.")
 @click.option("--name", default="", help="What artifacts are called. Default: the source's name.")
 @click.option("--signature", default="", help="Which signature of a SavedModel or TFLite file. Default: its only one.")
@@ -58,6 +59,7 @@ def convert(
     Example:
       edgekit convert net.py:make_net --weights net.pt --format tflite --precision fp32 --precision int8 \\
           --calibration samples.npz --eval test.npz -o out
+      edgekit convert net.onnx --format onnx --precision int8 --calibration samples.npz --eval test.npz --max-drop 0.5%
     """
     from edgekit.conversion import convert_all
     from edgekit.planning import Request, plan_conversion

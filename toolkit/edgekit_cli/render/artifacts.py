@@ -1,14 +1,19 @@
 """Artifacts on the terminal and as JSON."""
 
+import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from edgekit.artifact import Artifact, Parity
+from edgekit.artifact import Artifact, Budget, Parity
 from edgekit.conversion import Outcome
+from edgekit.layers import short_name
 from edgekit.planning import Planned
 from edgekit_cli.render.json import print_json
+
+_WIDTH: Final = 80
+_INDENT: Final = " " * 4
 
 
 def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
@@ -45,12 +50,24 @@ def _print_artifact(artifact: Artifact, *, cached: bool) -> None:
         facts.append("made before")
     click.echo(f"{mark} {artifact.path}")
     click.echo(f"    {', '.join(facts)}")
+    if manifest.budget is not None:
+        words = _budget_words(manifest.budget)
+        click.echo(textwrap.fill(words, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT))
     if not manifest.parity.passed:
         worst = manifest.parity.worst
         click.echo(
             f"    output {worst.name!r} differs from the source by {worst.relative_rms:.2g} (relative RMS error); "
             f"the bar is {manifest.parity.max_error:g}"
         )
+
+
+def _budget_words(budget: Budget) -> str:
+    """How an accuracy budget was kept."""
+    lost = f"plain int8 loses {budget.plain.drop_points or 0.0:.1f} points in {size(budget.plain_bytes)}"
+    if not budget.kept:
+        return f"{lost}, within {100 * budget.max_drop:g}"
+    names = ", ".join(dict.fromkeys(short_name(layer.name) for layer in budget.kept))
+    return f"{lost}; in float to lose {100 * budget.max_drop:g} at most: {names}"
 
 
 def print_parity(artifact: Artifact, parity: Parity, *, as_json: bool) -> None:
