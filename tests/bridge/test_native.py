@@ -11,7 +11,9 @@ import edgekit
 from edgekit import catalog
 from edgekit.artifact import Artifact
 from edgekit.device import parse_device
+from edgekit.device_facts import Cluster, DeviceFacts
 from edgekit.errors import CheckFailed, DeviceError, EdgekitError, MeasurementError, UsageError
+from edgekit.measure import on_cluster
 from edgekit.paths import cache_folder
 from edgekit.provisioning import provision, unprovision
 from edgekit.run import Delegate, Schedule
@@ -20,6 +22,7 @@ from edgekit_bridge.native.benchmark_model import _BenchmarkModel
 from edgekit_bridge.native.onnxruntime_perf_test import _OnnxruntimePerfTest
 from edgekit_bridge.native.speed_benchmark_torch import _SpeedBenchmarkTorch
 from edgekit_bridge.native.tool import Job, Tool
+from edgekit_cli.main import main
 from models.linear import MakeArtifact
 from peers.programs import MakeProgram
 
@@ -301,3 +304,52 @@ class TestHere:
         run = edgekit.benchmark(artifact, runtime="speed_benchmark_torch", schedule=SHORT, check_golden=False)
         assert run.golden is None
         assert run.samples_ns[0] == (599_746_000, 570_505_000, 583_396_000)
+
+
+class TestClusters:
+    """`--cores big`: the cores of the highest clock, as the device tells of them."""
+
+    @pytest.fixture
+    def clusters(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Lets the device have clusters of these clocks, four cores each."""
+
+        def have(*clocks_mhz: int) -> None:
+            found = tuple(
+                Cluster(max_hz=1_000_000 * clock, cores=tuple(range(4 * place, 4 * place + 4)))
+                for place, clock in enumerate(clocks_mhz)
+            )
+            facts = DeviceFacts(machine="aarch64", userland="aarch64", clusters=found)
+
+            class Probe:
+                def describe(self, link: object) -> DeviceFacts:
+                    """What was said."""
+                    del link
+                    return facts
+
+            monkeypatch.setattr(catalog, "probe", Probe)
+
+        return have
+
+    @pytest.mark.parametrize(("cluster", "cores"), [("big", (4, 5, 6, 7)), ("little", (0, 1, 2, 3)), ("", ())])
+    def test_by_clock(self, cluster: Any, cores: tuple[int, ...], clusters: Callable[..., None]) -> None:
+        """The fastest and the slowest; what lies between is neither."""
+        clusters(1800, 2800, 2300)
+        with catalog.transport("local").open(parse_device("local:"), timeout_s=5) as link:
+            assert on_cluster(Schedule(cluster=cluster), link).affinity == cores
+
+    def test_all_of_one_kind(self, clusters: Callable[..., None]) -> None:
+        """Have no big ones."""
+        clusters(1800)
+        with (
+            catalog.transport("local").open(parse_device("local:"), timeout_s=5) as link,
+            pytest.raises(UsageError, match="There are no big cores"),
+        ):
+            on_cluster(Schedule(cluster="big"), link)
+
+    @pytest.mark.parametrize(
+        ("words", "wrong"), [(["--cores", "huge"], "no list of cores"), (["--cooldown", "warm"], "no temperature")]
+    )
+    def test_words_that_are_none(self, words: list[str], wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """Are refused with those that are."""
+        assert main(["bench", "x.edgekit", *words]) == 2
+        assert wrong in capsys.readouterr().err

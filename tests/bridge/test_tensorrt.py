@@ -330,5 +330,5 @@ class TestRefusals:
     def test_pairs(self, target: TargetProfile) -> None:
         """One engine at a time."""
         nobody: Any = None
-        with pytest.raises(UsageError, match="one engine at a time"):
+        with pytest.raises(UsageError, match="one model at a time"):
             HARNESS.measure_pair(nobody, nobody, target, SHORT, SilentProgress(), device=parse_device("local:"))

@@ -23,6 +23,7 @@ from edgekit.target import TargetProfile
 from edgekit_bridge.harness import on_device, trtexec
 from edgekit_bridge.harness.cooling import cool_down
 from edgekit_bridge.harness.exchange import Exchange
+from edgekit_bridge.harness.one_model import OneModel
 from edgekit_bridge.harness.record import golden_check, log_file, mismatch, new_run, repeat
 from edgekit_bridge.harness.stage import stage_artifact
 
@@ -116,7 +117,9 @@ def _input_name(vector: int, place: int) -> str:
     return f"in-{vector}-{place}.bin"
 
 
-class _TensorRtHarness:
+class _TensorRtHarness(OneModel):
+    name = "trtexec"
+
     def stage(self, link: Link, artifact: Artifact, progress: Progress, *, runtime: str = "") -> Deployment:
         """Put the artifact and the harness there.
 
@@ -186,25 +189,6 @@ class _TensorRtHarness:
             stopped=stopped,
             operators=slowest,
         )
-
-    def measure_pair(
-        self,
-        link: Link,  # noqa: ARG002 - the protocol's
-        deployments: tuple[Deployment, Deployment],  # noqa: ARG002
-        target: TargetProfile,  # noqa: ARG002
-        schedule: Schedule,  # noqa: ARG002
-        progress: Progress,  # noqa: ARG002
-        *,
-        device: DeviceUrl,  # noqa: ARG002
-        check_golden: bool = True,  # noqa: ARG002
-        slowed: tuple[float, float] = (0.0, 0.0),  # noqa: ARG002
-    ) -> tuple[Run, Run]:
-        """Nothing.
-
-        Raises:
-            UsageError: trtexec runs one engine.
-        """
-        raise UsageError("trtexec runs one engine at a time: two cannot take turns.", hint="Leave --paired out.")
 
 
 def _check_artifact(manifest: Manifest) -> None:

@@ -4,32 +4,30 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from edgekit.artifact import Artifact
 from edgekit.device import DeviceUrl
-from edgekit.device_facts import DeviceFacts
 from edgekit.errors import MeasurementError, UsageError
-from edgekit.progress import SilentProgress
 from edgekit.protocols import Deployment, Link, Progress
-from edgekit.run import CpuState, Environment, GoldenCheck, OperatorTime, Repetition, Run, Schedule, Stopped, TracePoint
+from edgekit.run import CpuState, Environment, OperatorTime, Repetition, Run, Schedule, Stopped, TracePoint
 from edgekit.stats import summarize
 from edgekit.target import TargetProfile
 from edgekit_bridge.harness.cooling import cool_down
-from edgekit_bridge.harness.record import golden_check, log_file, mismatch, new_run, repeat
-from edgekit_bridge.native.awake import awake, lasting
-from edgekit_bridge.native.programs import NOT_STARTED, PROGRAMS, UNTESTED, platform_of, put
-from edgekit_bridge.native.tool import Job, Reading, Tool, complaint
+from edgekit_bridge.harness.one_model import OneModel
+from edgekit_bridge.harness.record import mismatch, new_run, repeat
+from edgekit_bridge.native.awake import awake
+from edgekit_bridge.native.programs import PROGRAMS, UNTESTED, platform_of, put
+from edgekit_bridge.native.session import INFERENCE_S, START_S, Session, first_inputs, run_golden
+from edgekit_bridge.native.tool import Reading, Tool
 from edgekit_bridge.probe.describe import describe
 from edgekit_bridge.probe.state import moving_state, warmth
 from edgekit_bridge.update.deliver import deliver
 
 _CALL_S: Final = 60.0
-_START_S: Final = 180.0
-_INFERENCE_S: Final = 20.0
 
 _TIDY: Final = 'rm -rf "$1"; rmdir "$(dirname "$1")" 2>/dev/null; exit 0'
 
@@ -40,63 +38,12 @@ _LOW_PERCENT: Final = 10.0
 """A battery that is no fuller than this makes Android save power (its battery saver turns on by 15 % at most)."""
 
 
-class _Session(msgspec.Struct, frozen=True, kw_only=True):
-    """What the steps of one measurement share."""
-
-    tool: Tool
-    link: Link
-    deployment: Deployment
-    schedule: Schedule
-    facts: DeviceFacts
-    program: PurePosixPath
-    folder: PurePosixPath
-    here: Path
-    progress: Progress
-    device: DeviceUrl
-
-    @property
-    def artifact(self) -> Artifact:
-        """What is measured."""
-        return self.deployment.artifact
-
-    def job(self, inputs: Sequence[str] = (), schedule: Schedule | None = None) -> Job:
-        """A call of the program."""
-        return Job(
-            program=str(self.program),
-            model=str(self.deployment.folder / self.artifact.manifest.model),
-            folder=str(self.folder),
-            manifest=self.artifact.manifest,
-            schedule=schedule or self.schedule,
-            inputs=inputs,
-        )
-
-    def run(self, argv: Sequence[str], *, timeout_s: float) -> str:
-        """Run the program on its cores; gives what it wrote.
-
-        Raises:
-            MeasurementError: It failed.
-        """
-        words = lasting(self.link, [*_cores(self.schedule.affinity), *argv], timeout_s + _CALL_S)
-        done = self.link.run(words, timeout_s=timeout_s)
-        output = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
-        if done.returncode:
-            log = log_file(self.tool.name)
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(output, "utf-8")
-            what = NOT_STARTED.get(done.returncode, f"ended with {done.returncode}")
-            raise MeasurementError(
-                f"{self.tool.name} on {self.device} {what}: {complaint(output)}",
-                hint=f"Is it built for {platform_of(self.facts)}? See the log.",
-                log=log,
-            )
-        return output
-
-
-class NativeHarness:
+class NativeHarness(OneModel):
     """See `edgekit.protocols.Harness`."""
 
     def __init__(self, tool: Tool) -> None:
         self._tool = tool
+        self.name = tool.name
 
     def stage(self, link: Link, artifact: Artifact, progress: Progress, *, runtime: str = "") -> Deployment:
         """Put the artifact there; nothing travels that is there already.
@@ -132,7 +79,7 @@ class NativeHarness:
         """
         del target
         with self._session(link, deployment, Schedule(), progress, device) as session:
-            golden = _golden(session)
+            golden = run_golden(session)
             if golden is None:
                 raise _unchecked(session)
             if not golden.passed:
@@ -160,7 +107,7 @@ class NativeHarness:
         _check_schedule(self._tool, schedule)
         with self._session(link, deployment, schedule, progress, device) as session:
             _check_battery(moving_state(link), device)
-            golden = _golden(session)
+            golden = run_golden(session)
             if check_golden and golden is None:
                 raise _unchecked(session)
             if check_golden and golden is not None and not golden.passed:
@@ -185,31 +132,10 @@ class NativeHarness:
             operators=slowest,
         )
 
-    def measure_pair(
-        self,
-        link: Link,  # noqa: ARG002 - the protocol's
-        deployments: tuple[Deployment, Deployment],  # noqa: ARG002
-        target: TargetProfile,  # noqa: ARG002
-        schedule: Schedule,  # noqa: ARG002
-        progress: Progress,  # noqa: ARG002
-        *,
-        device: DeviceUrl,  # noqa: ARG002
-        check_golden: bool = True,  # noqa: ARG002
-        slowed: tuple[float, float] = (0.0, 0.0),  # noqa: ARG002
-    ) -> tuple[Run, Run]:
-        """Nothing.
-
-        Raises:
-            UsageError: Such a program runs one model.
-        """
-        raise UsageError(
-            f"{self._tool.name} runs one model at a time: two cannot take turns.", hint="Leave --paired out."
-        )
-
     @contextmanager
     def _session(
         self, link: Link, deployment: Deployment, schedule: Schedule, progress: Progress, device: DeviceUrl
-    ) -> Iterator[_Session]:
+    ) -> Iterator[Session]:
         """The program there, a folder for what it reads and writes, and a device that stays awake."""
         facts = describe(link)
         program = put(link, PROGRAMS[self._tool.name], platform_of(facts), progress)
@@ -217,7 +143,7 @@ class NativeHarness:
         with tempfile.TemporaryDirectory(prefix="edgekit-native-") as here, awake(link):
             link.run(["mkdir", "-p", str(folder)], timeout_s=_CALL_S)
             try:
-                yield _Session(
+                yield Session(
                     tool=self._tool,
                     link=link,
                     deployment=deployment,
@@ -256,7 +182,7 @@ def _check_battery(state: CpuState, device: DeviceUrl) -> None:
         )
 
 
-def _unchecked(session: _Session) -> UsageError:
+def _unchecked(session: Session) -> UsageError:
     return UsageError(
         f"{session.tool.name} cannot be given inputs: nobody knows whether {session.artifact.manifest.name} computes "
         f"the right thing on {session.device}.",
@@ -264,51 +190,7 @@ def _unchecked(session: _Session) -> UsageError:
     )
 
 
-def _golden(session: _Session) -> GoldenCheck | None:
-    """Each vector in a process of its own; None where the program cannot be given inputs."""
-    from edgekit.golden import load_golden
-
-    artifact, tool = session.artifact, session.tool
-    output = session.folder / "outputs.bin"
-    if tool.golden(session.job(), str(output)) is None:
-        return None
-    vectors, expected = load_golden(artifact.golden)
-    model = artifact.path / artifact.manifest.model
-    got: list[dict[str, Any]] = []
-    with session.progress.step(f"check {artifact.manifest.name} on the device", total=float(len(expected))) as step:
-        for values in vectors:
-            argv = tool.golden(
-                session.job(_send(session, tool.raw_inputs(model, artifact.manifest, values))), str(output)
-            )
-            session.link.run(["rm", "-f", str(output)], timeout_s=_CALL_S)
-            said = session.run(argv or [], timeout_s=_START_S + _INFERENCE_S)
-            got.append(tool.outputs(model, artifact.manifest, _fetch(session, output, said)))
-            step.advance(1)
-    return golden_check(artifact, expected, got)
-
-
-def _send(session: _Session, inputs: Sequence[bytes]) -> list[str]:
-    places = []
-    for place, data in enumerate(inputs):
-        local = session.here / f"input{place}.bin"
-        local.write_bytes(data)
-        session.link.push(local, session.folder / local.name, SilentProgress())
-        places.append(str(session.folder / local.name))
-    return places
-
-
-def _fetch(session: _Session, output: PurePosixPath, said: str) -> bytes:
-    local = session.here / output.name
-    if session.link.run(["test", "-e", str(output)], timeout_s=_CALL_S).returncode:
-        raise MeasurementError(
-            f"{session.tool.name} wrote no outputs: {complaint(said)}",
-            hint="Is it old? --output_filepath came in 2022. Measure without the check: --no-check",
-        )
-    session.link.pull(output, local, SilentProgress())
-    return local.read_bytes()
-
-
-def _operators(session: _Session) -> tuple[OperatorTime, ...]:
+def _operators(session: Session) -> tuple[OperatorTime, ...]:
     argv = session.tool.profiled(session.job())
     if argv is None:
         raise UsageError(f"{session.tool.name} tells no times of single operators.", hint="Leave --operators out.")
@@ -317,8 +199,8 @@ def _operators(session: _Session) -> tuple[OperatorTime, ...]:
     return tuple(sorted(found, key=lambda item: -item.self_ns))
 
 
-def _repeat(session: _Session) -> tuple[list[tuple[Repetition, Reading]], Stopped]:
-    schedule, inputs = session.schedule, _first_inputs(session)
+def _repeat(session: Session) -> tuple[list[tuple[Repetition, Reading]], Stopped]:
+    schedule, inputs = session.schedule, first_inputs(session)
     once = _sustained if schedule.mode == "sustained" else _repetition
     title = f"measure {session.artifact.manifest.name} with {session.tool.name}"
     with session.progress.step(title, total=float(schedule.repeat)) as step:
@@ -336,23 +218,12 @@ def _precise(found: Sequence[tuple[Repetition, Reading]], goal: float) -> bool:
     return precision is not None and precision <= goal
 
 
-def _first_inputs(session: _Session) -> list[str]:
-    """The first golden vector's inputs there, as on every other device; none where the program takes none."""
-    from edgekit.golden import load_golden
-
-    artifact, tool = session.artifact, session.tool
-    if tool.golden(session.job(), "") is None:
-        return []
-    vectors, _ = load_golden(artifact.golden)
-    return _send(session, tool.raw_inputs(artifact.path / artifact.manifest.model, artifact.manifest, vectors[0]))
-
-
-def _repetition(session: _Session, inputs: Sequence[str]) -> tuple[Repetition, Reading]:
+def _repetition(session: Session, inputs: Sequence[str]) -> tuple[Repetition, Reading]:
     reading = _reading(session, inputs, session.schedule)
     return _as_repetition(reading, [reading]), reading
 
 
-def _sustained(session: _Session, inputs: Sequence[str]) -> tuple[Repetition, Reading]:
+def _sustained(session: Session, inputs: Sequence[str]) -> tuple[Repetition, Reading]:
     """Process after process until the time is over, each a sample; between them the device tells how warm it is."""
     schedule = session.schedule
     window = msgspec.structs.replace(
@@ -381,7 +252,7 @@ def _point(link: Link, seconds: float, samples: int) -> TracePoint:
     )
 
 
-def _reading(session: _Session, inputs: Sequence[str], schedule: Schedule) -> Reading:
+def _reading(session: Session, inputs: Sequence[str], schedule: Schedule) -> Reading:
     output = session.run(session.tool.timed(session.job(inputs, schedule)), timeout_s=_limit_s(schedule))
     return session.tool.read(output, schedule)
 
@@ -410,7 +281,7 @@ def _windows(schedule: Schedule) -> str:
     return f"; a sample is a process of {_WINDOW_S:g} s, one after the other" if schedule.mode == "sustained" else ""
 
 
-def _environment(session: _Session, before: CpuState, after: CpuState) -> Environment:
+def _environment(session: Session, before: CpuState, after: CpuState) -> Environment:
     facts, schedule = session.facts, session.schedule
     return Environment(
         machine=facts.machine,
@@ -430,11 +301,6 @@ def _environment(session: _Session, before: CpuState, after: CpuState) -> Enviro
     )
 
 
-def _cores(affinity: Sequence[int]) -> list[str]:
-    """The command that keeps a program on some cores: toybox's taskset takes a mask in hexadecimal."""
-    return ["taskset", f"{sum(1 << core for core in affinity):x}"] if affinity else []
-
-
 def _limit_s(schedule: Schedule) -> float:
-    samples_s = max((_INFERENCE_S + schedule.period_s) * schedule.min_samples, 2 * schedule.min_time_s)
-    return _START_S + 10 * schedule.warmup_s + samples_s
+    samples_s = max((INFERENCE_S + schedule.period_s) * schedule.min_samples, 2 * schedule.min_time_s)
+    return START_S + 10 * schedule.warmup_s + samples_s
