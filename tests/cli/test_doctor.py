@@ -181,4 +181,5 @@ def test_without_tensorflow_pytorch_still_converts() -> None:
 
 def test_without_any_framework_nothing_converts() -> None:
     """The command works in the base installation, and promises nothing there."""
-    assert not any(_without("tensorflow", "torch", "keras", "litert_torch", "ai_edge_litert").values())
+    frameworks = ("tensorflow", "torch", "keras", "litert_torch", "ai_edge_litert", "onnx", "onnxruntime")
+    assert not any(_without(*frameworks).values())

@@ -1,6 +1,8 @@
 """Calibration and evaluation sets: what fits a model, and what is refused before anything slow runs."""
 
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +51,30 @@ def test_a_folder_holds_a_sample_a_file(tmp_path: Path) -> None:
         np.save(tmp_path / f"{place}.npy", np.full((3, 4), place, np.float32))
     data = DataSet(tmp_path, what="calibration")
     assert [float(np.max(sample["image"])) for sample in data.samples(IMAGE)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_are_mapped_however_they_are_stored(tmp_path: Path, save: Any, order: Any) -> None:
+    """Compressed or not, by rows or by columns: the same samples."""
+    images = np.arange(60, dtype=np.float32).reshape(5, 3, 4)
+    save(tmp_path / "data.npz", image=np.asarray(images, order=order), labels=np.arange(5))
+    data = DataSet(tmp_path / "data.npz", what="evaluation")
+    assert data.labels is not None
+    assert data.labels.tolist() == [0, 1, 2, 3, 4]
+    assert [sample["image"].tolist() for sample in data.samples(IMAGE)] == [[image.tolist()] for image in images]
+
+
+def test_a_set_larger_than_memory_allows_is_read(tmp_path: Path) -> None:
+    """Sample by sample: the peak stays under what one copy of the set would take."""
+    np.savez(tmp_path / "data.npz", image=np.zeros((1 << 19, 3, 4, 16), np.float32))
+    signature = Signature(inputs=(TensorSpec(name="image", shape=(1, 3, 4, 16), dtype="float32"),), outputs=())
+    tracemalloc.start()
+    try:
+        assert DataSet(tmp_path / "data.npz", what="calibration").sample(1 << 18, signature)["image"].shape[0] == 1
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_labels_are_no_input(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from edgekit.errors import ConversionError, UsageError
 from edgekit.isolation import WorkerCrashed, worker
 from edgekit.jobs import Inspected, InspectJob
+from edgekit.limits import Limits
 from edgekit.model import SourceModel
 from edgekit.paths import cache_folder
 from edgekit.progress import SilentProgress
@@ -31,7 +32,7 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def _inspect(file: Path, body: str, *, timeout_s: float = 60) -> Inspected:
     file.write_text(f"import os, signal, time\ndef make():\n    {body}\n")
     source = SourceModel(kind="pytorch", path=str(file), factory="make")
-    with worker(InspectJob(source=source, reader="pytorch"), {}, timeout_s=timeout_s) as running:
+    with worker(InspectJob(source=source, reader="pytorch"), {}, Limits(timeout_s=timeout_s)) as running:
         (event,) = running.events(SilentProgress())
     assert isinstance(event, Inspected)
     return event

@@ -93,7 +93,7 @@ class _Workshop:
         outcomes: dict[str, Made | NotMade] = {}
         job = self._job(group)
         try:
-            with worker(job, group[0].way.reader.environment, timeout_s=self._request.timeout_s) as running:
+            with worker(job, group[0].way.reader.environment, self._request.limits) as running:
                 for item, outcome in self._follow(running, job, group):
                     outcomes[item.key] = outcome
         except WorkerCrashed as error:

@@ -1,11 +1,9 @@
 """Calibration and evaluation sets: `.npz` (an array for each input, first axis the sample), `.npy`, or a folder.
 
-In a folder every `.npy` or `.npz` is one sample, in the order of their names. Samples are handed out one by one;
-`.npy` files are mapped, not read.
+In a folder every `.npy` or `.npz` is one sample, in the order of their names. Samples are handed out one by one, and
+arrays are mapped, not read: a set may be larger than memory.
 """
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
+from edgekit.arrays import open_arrays
 from edgekit.errors import UsageError
 from edgekit.fingerprint import hash_path
 from edgekit.model import Signature, TensorSpec
@@ -26,12 +25,6 @@ _LABELS: Final = ("labels", "label", "targets", "y")
 
 _KINDS: Final = {"f": "real", "i": "integer", "u": "integer", "b": "truth"}
 """NumPy's dtype kinds that stand for one another; integers for reals would hide a forgotten preprocessing."""
-
-
-_BROKEN: Final = (
-    ValueError, OSError, EOFError, KeyError, SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What NumPy raises for files that are cut, garbled, or no arrays."""
 
 
 class DataSet:
@@ -51,7 +44,7 @@ class DataSet:
         if not self.path.exists():
             raise UsageError(f"There is no {what} data at {self.path}.")
         self._files = _sample_files(self.path) if self.path.is_dir() else ()
-        arrays = {} if self._files else _read(self.path)
+        arrays = {} if self._files else open_arrays(self.path)
         found = next((key for key in _LABELS if key in arrays), None)
         self.labels: Array | None = arrays.pop(found) if found else None
         self._arrays = arrays
@@ -123,7 +116,7 @@ class DataSet:
 
     def _raw(self, place: int) -> Mapping[str, Array]:
         if self._files:
-            return _read(self._files[place])
+            return open_arrays(self._files[place])
         return {key: value[place] for key, value in self._arrays.items()}
 
     def _shaped(self, value: Array, spec: TensorSpec, place: int) -> Array:
@@ -152,22 +145,6 @@ def _sample_files(folder: Path) -> tuple[Path, ...]:
             hint="Store each sample as an array, preprocessed as the model sees it (images too).",
         )
     return files
-
-
-def _read(path: Path) -> dict[str, Array]:
-    """The arrays of a file by name; an `.npy` has one, without a name. Never unpickles."""
-    if path.suffix not in {".npy", ".npz"}:
-        raise UsageError(f"{path} is neither .npz nor .npy.", hint="numpy.savez(file, NAME=array) writes one.")
-    try:
-        if path.suffix == ".npy":
-            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except _BROKEN as error:
-        reason = next(iter(str(error).splitlines()), "cut off")
-        reason = "it holds Python objects" if "pickle" in reason else reason
-        raise UsageError(f"{path} is not a whole NumPy file: {reason}.", hint="Save it again, as arrays.") from None
-    return {key: value for key, value in arrays.items() if value.ndim > 0}
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -29,7 +29,7 @@ def hash_path(path: Path | str) -> str:
         if not place.is_dir():
             return _hash_file(place)
         digest = hashlib.sha256()
-        for file in sorted(item for item in place.rglob("*") if item.is_file()):
+        for file in sorted(item for item in place.rglob("*") if item.exists() and not item.is_dir()):
             digest.update(f"{file.relative_to(place).as_posix()}\0{_hash_file(file)}\n".encode())
         return digest.hexdigest()
     except OSError as error:
@@ -37,6 +37,8 @@ def hash_path(path: Path | str) -> str:
 
 
 def _hash_file(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is not a regular file.", hint="Pipes and devices are not read: they may never end.")
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

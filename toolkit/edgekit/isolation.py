@@ -5,6 +5,7 @@ frameworks' full output is kept in a log that the error names. Ctrl-C ends the w
 """
 
 import os
+import resource
 import selectors
 import shutil
 import signal
@@ -21,11 +22,9 @@ import msgspec
 
 from edgekit.errors import ConversionError, EdgekitError, UsageError
 from edgekit.jobs import Event, Failed, Job, StepBegan
+from edgekit.limits import Limits, ran_out_of_memory
 from edgekit.paths import cache_folder
 from edgekit.protocols import Progress
-
-TIMEOUT_S: Final = 1800.0
-"""The time a worker may take for one job; a phone-sized model converts in under two minutes."""
 
 _QUIET: Final = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -57,13 +56,13 @@ class Worker:
         keep_log: Whether something went wrong.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", events: int, log: Path, timeout_s: float) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", events: int, log: Path, limits: Limits) -> None:
         self.log = log
         self.keep_log = False
         self._process = process
         self._events = events
-        self._deadline = time.monotonic() + timeout_s
-        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + limits.timeout_s
+        self._limits = limits
 
     def events(self, progress: Progress) -> Iterator[Event]:
         """What the worker tells, steps shown as progress.
@@ -95,7 +94,8 @@ class Worker:
             while True:
                 if not selector.select(max(0.0, self._deadline - time.monotonic())):
                     raise self._crashed(
-                        f"took longer than {self._timeout_s:.0f} s", "Try a smaller model, or precision."
+                        f"took longer than {self._limits.timeout_s:.0f} s",
+                        "Give it more: --timeout SECONDS. A model may also hold a loop that never ends.",
                     )
                 chunk = os.read(self._events, 1 << 16)
                 if not chunk:
@@ -109,6 +109,11 @@ class Worker:
             return
         if code == -signal.SIGKILL:
             raise self._crashed(f"was killed during '{title}', most likely for memory", "Close other programs.")
+        if code < 0 and ran_out_of_memory(_end_of(self.log)):
+            raise self._crashed(
+                f"ran out of memory during '{title}': {self._limits.memory / 1e9:.1f} GB are allowed",
+                "Allow more: --memory-limit 16G. A model may also ask for more than any machine has.",
+            )
         reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         raise self._crashed(
             f"crashed during '{title}' ({reason})", "The framework did it; the log may name the operator."
@@ -120,8 +125,9 @@ class Worker:
 
 
 @contextmanager
-def worker(job: Job, environment: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> Iterator[Worker]:
+def worker(job: Job, environment: Mapping[str, str], limits: Limits | None = None) -> Iterator[Worker]:
     """A worker process for one job; ended with everything it started when the block is left."""
+    limits = limits or Limits()
     log = _new_log()
     scratch = Path(tempfile.mkdtemp(prefix="edgekit-worker-"))
     (scratch / "job.json").write_bytes(msgspec.json.encode(job))
@@ -139,7 +145,8 @@ def worker(job: Job, environment: Mapping[str, str], *, timeout_s: float = TIMEO
             )
         os.close(write)
         write = -1
-        running = Worker(process, read, log, timeout_s)
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (limits.memory, limits.memory))
+        running = Worker(process, read, log, limits)
         try:
             yield running
         finally:
@@ -162,6 +169,12 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _end_of(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+        return file.read().decode("utf-8", "replace")
 
 
 def _new_log() -> Path:

@@ -8,7 +8,7 @@ import msgspec
 from edgekit import catalog
 from edgekit.errors import UsageError
 from edgekit.fingerprint import hash_path, hash_request, hash_source, package_versions
-from edgekit.isolation import TIMEOUT_S
+from edgekit.limits import Limits
 from edgekit.model import SourceModel
 from edgekit.plan import MAX_ERROR, ConversionPlan, DataRef, Format, Precision, Route
 from edgekit.routes import Way, check_names, find_way
@@ -36,7 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         max_error: The parity bar; the precision's default when None.
         max_drop: The accuracy that int8 may lose against its source, 0 to 1; None: as it comes.
         use_cache: Whether an artifact made before by the same request may be taken.
-        timeout_s: The most time a worker may take.
+        limits: The most time and memory that a worker may take.
     """
 
     source: SourceModel
@@ -50,7 +50,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     max_error: float | None = None
     max_drop: float | None = None
     use_cache: bool = True
-    timeout_s: float = TIMEOUT_S
+    limits: Limits = Limits()
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,6 +63,19 @@ class Share(click.ParamType[float]):
         return float(match[1]) / 100
 
 
+class Size(click.ParamType[int]):
+    """Bytes, from `512M`, `16G` or a plain number of bytes; K, M and G are powers of 1024."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> int:
+        """Read it."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", str(value), re.IGNORECASE)
+        if not match or not float(match[1]):
+            self.fail(f"{value!r} is no size; write 512M or 16G.", param, ctx)
+        return int(float(match[1]) * 1024 ** " KMG".index(match[2].upper() or " "))
+
+
 class Celsius(click.ParamType[float]):
     """Degrees Celsius, written as `35C` or `35`."""
 
@@ -132,3 +145,4 @@ SHARE: Final = Share()
 COUNTS: Final = Counts()
 CORES: Final = Cores()
 CELSIUS: Final = Celsius()
+SIZE: Final = Size()

@@ -10,7 +10,7 @@ from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
 
 if TYPE_CHECKING:
-    from edgekit_converters.sources.tflite_model import TfliteSource
+    from edgekit_converters.sources.tflite_source import TfliteSource
 
 
 class _TfliteFromTflite:

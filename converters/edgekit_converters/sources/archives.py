@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from edgekit.expansion import bomb_reason
 from edgekit.plan import Objection
 
 _TRUST: Final = "If you made this file yourself, say so with --trust."
@@ -33,7 +34,7 @@ _SAFE_OPCODES: Final = {
 }  # fmt: skip
 
 _SAFE_TARGET: Final = re.compile(
-    r"torch\.ops\.(aten|prims|quantized|quantized_decomposed|higher_order|torchao)\.\w+(\.\w+)*"
+    r"torch\.ops\.(?!aten\.from_file\b)(aten|prims|quantized|quantized_decomposed|higher_order|torchao)\.\w+(\.\w+)*"
     r"|_operator\.\w+|math\.\w+|torch\.sym_\w+|"
 )
 """Operators by name in a program; the empty name belongs to nodes that call nothing."""
@@ -46,12 +47,30 @@ def zip_objections(path: Path, *, what: str) -> Sequence[Objection]:
     """Whether a file is a whole zip archive that stays inside itself."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            names, bomb = archive.namelist(), bomb_reason(archive)
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         return [Objection(cause=f"{path} is not a whole {what}: {error}.", hint=_AGAIN)]
+    if bomb:
+        return [Objection(cause=f"{path} expands without measure: {bomb}.", hint="Do not use this file.")]
     outside = [name for name in names if name.startswith("/") or ".." in Path(name).parts]
     if outside:
         return [Objection(cause=f"{path} holds a member outside itself: {outside[0]!r}.", hint="Do not use this file.")]
+    return []
+
+
+def script_objections(path: Path) -> Sequence[Objection]:
+    """Why a TorchScript archive is none, or touches files when it runs (`torch.from_file` maps, and makes, any)."""
+    with zipfile.ZipFile(path) as archive:
+        code = [name for name in archive.namelist() if "/code/" in name]
+        if not code:
+            return [
+                Objection(
+                    cause=f"{path} is a pickle, not TorchScript: a state_dict, or a module that would run code.",
+                    hint=f"Give the code that builds it: edgekit convert net.py:make_net --weights {path.name} …",
+                )
+            ]
+        if any(b"from_file" in archive.read(name) for name in code if name.endswith(".py")):
+            return [Objection(cause=f"{path} opens files when it runs: torch.from_file.", hint=_TRUST)]
     return []
 
 
@@ -77,8 +96,8 @@ def _member_reasons(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
 def _json_reasons(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
     try:
         document = json.loads(archive.read(name))
-    except ValueError:
-        yield f"{name} is not JSON, so it cannot be checked"
+    except (ValueError, RecursionError):
+        yield f"{name} is not JSON, or nested without end, so it cannot be checked"
         return
     for key, value in _entries(document):
         if key == "target" and isinstance(value, str) and not _SAFE_TARGET.fullmatch(value):

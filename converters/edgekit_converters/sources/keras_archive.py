@@ -27,7 +27,7 @@ def keras_objections(model: SourceModel) -> Sequence[Objection]:
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         return [Objection(cause=f"{path} is not a Keras file: config.json: {error}.", hint="Save it again.")]
     if "Lambda" in set(_class_names(config)) and not model.trusted:
         return [

@@ -1,6 +1,5 @@
 """TorchScript archives, written by `torch.jit.save`. The loader runs no Python of the file."""
 
-import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from edgekit.errors import ConversionError
 from edgekit.model import Representation, SourceKind, SourceModel
 from edgekit.plan import Objection
 from edgekit.protocols import LoadedSource, Requirement, SourceReader
-from edgekit_converters.sources.archives import zip_objections
+from edgekit_converters.sources.archives import script_objections, zip_objections
 from edgekit_converters.sources.inputs import resolve_inputs
 
 
@@ -22,20 +21,10 @@ class _TorchScriptReader:
     environment: Mapping[str, str] = {}
 
     def objections(self, model: SourceModel) -> Sequence[Objection]:
-        """The archive must be whole, and TorchScript rather than a pickled module."""
+        """The archive must be whole, TorchScript rather than a pickled module, and touch no files unless trusted."""
         path = Path(model.path)
         broken = zip_objections(path, what="TorchScript archive")
-        if broken:
-            return broken
-        with zipfile.ZipFile(path) as archive:
-            if any("/code/" in name for name in archive.namelist()):
-                return []
-        return [
-            Objection(
-                cause=f"{path} is a pickle, not TorchScript: a state_dict, or a module that would run code.",
-                hint=f"Give the code that builds the model: edgekit convert net.py:make_net --weights {path.name} …",
-            )
-        ]
+        return broken or ([] if model.trusted else script_objections(path))
 
     def load(self, model: SourceModel) -> LoadedSource:
         """Open the archive; inputs keep the names of `forward`."""

@@ -14,6 +14,7 @@ import msgspec
 
 from edgekit.errors import ConversionError, EdgekitError, UsageError
 from edgekit.jobs import Blamed, ConvertJob, Event, Failed, Inspected, InspectJob, Job, LayersJob, Verified, VerifyJob
+from edgekit.limits import ran_out_of_memory
 from edgekit.worker.blaming import blame
 from edgekit.worker.converting import convert
 from edgekit.worker.loading import Tell, load
@@ -68,8 +69,10 @@ def _failure(error: Exception) -> Failed:
         kind = next((name for name, known in _KINDS.items() if isinstance(error, known)), "conversion")
         return Failed(kind=kind, cause=error.cause, hint=error.hint)
     traceback.print_exception(error)
-    if isinstance(error, MemoryError):
-        return Failed(kind="conversion", cause="The conversion ran out of memory.", hint="Close other programs.")
+    if isinstance(error, MemoryError) or ran_out_of_memory(str(error)):
+        return Failed(
+            kind="conversion", cause="The conversion ran out of memory.", hint="Allow more: --memory-limit 16G."
+        )
     first = next(iter(str(error).splitlines()), "")
     cause = f"The conversion failed: {type(error).__name__}: {first[:300]}"
     return Failed(kind="conversion", cause=cause, hint="The log holds the whole story.")

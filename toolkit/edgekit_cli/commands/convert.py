@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit_cli.options import JSON, SHARE
+from edgekit_cli.options import DURATION, JSON, SHARE, SIZE
 
 if TYPE_CHECKING:
     from edgekit.conversion import Outcome
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 @click.option("--signature", default="", help="Which signature of a SavedModel or TFLite file. Default: its only one.")
 @click.option("--trust", is_flag=True, help="Code in the source file may run: pickles, Lambda layers.")
 @click.option("--no-cache", is_flag=True, help="Make it again even when the same request was made before.")
-@click.option("--timeout", "timeout_s", type=float, default=1800.0, show_default=True, help="Seconds for a worker.")
+@click.option("--timeout", type=DURATION, default="30min", show_default=True, help="Time for a worker.")
+@click.option("--memory-limit", type=SIZE, default=None, help="Memory for a worker, e.g. 8G. Default: 80 % of all.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @JSON
 def convert(
@@ -46,6 +47,8 @@ def convert(
     trust: bool,
     no_cache: bool,
     dry_run: bool,
+    timeout: float,
+    memory_limit: int | None,
     as_json: bool,
     **options: object,
 ) -> int:
@@ -62,6 +65,7 @@ def convert(
       edgekit convert net.onnx --format onnx --precision int8 --calibration samples.npz --eval test.npz --max-drop 0.5%
     """
     from edgekit.conversion import convert_all
+    from edgekit.limits import Limits, most_memory
     from edgekit.planning import Request, plan_conversion
     from edgekit.routes import check_names
     from edgekit.source import open_source, parse_input
@@ -75,6 +79,7 @@ def convert(
         formats=formats,  # type: ignore[arg-type]  # checked above
         precisions=precisions,  # type: ignore[arg-type]  # checked above
         use_cache=not no_cache,
+        limits=Limits(timeout_s=timeout, memory=memory_limit or most_memory()),
         **options,  # type: ignore[arg-type]  # named and typed by click
     )
     if dry_run:
