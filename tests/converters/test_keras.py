@@ -91,11 +91,14 @@ def test_a_savedmodel_goes_to_tflite_in_every_precision(models: Path, tmp_path: 
     assert [item.artifact.manifest.parity.passed for item in outcome.made] == [True] * 4
 
 
-def test_a_savedmodel_has_no_way_to_torchscript(models: Path, tmp_path: Path) -> None:
-    """Said at once, with what there is."""
-    with pytest.raises(UsageError, match="no way from savedmodel to torchscript") as refused:
-        _convert(models, "saved", tmp_path, ("torchscript",), ("fp32",))
-    assert "tflite" in refused.value.hint
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_savedmodel_goes_to_onnx_and_torchscript(models: Path, precision: Precision, tmp_path: Path) -> None:
+    """By tf2onnx, and from there by onnx2torch; outputs keep the signature's names."""
+    outcome = _convert(models, "saved", tmp_path, ("onnx", "torchscript"), (precision,))
+    assert [(item.label, item.error.cause) for item in outcome.not_made] == []
+    for item in outcome.made:
+        assert item.artifact.manifest.parity.passed, item.artifact.manifest.plan.label
+        assert {spec.name for spec in item.artifact.manifest.signature.outputs} == {"output_0"}
 
 
 @pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])

@@ -40,6 +40,9 @@ READERS: Final = (
     "edgekit_converters.sources.savedmodel",
     "edgekit_converters.sources.onnx_model",
     "edgekit_converters.sources.tflite_model",
+    "edgekit_converters.sources.tensorflow_onnx",
+    "edgekit_converters.sources.onnx_torch",
+    "edgekit_converters.sources.tensorflow_torch",
 )
 CONVERTERS: Final = (
     "edgekit_converters.formats.torchscript",

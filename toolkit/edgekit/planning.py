@@ -16,7 +16,7 @@ from edgekit.target import TargetProfile
 
 _PACKAGES: Final = (
     "ai-edge-litert", "ai-edge-quantizer", "keras", "litert-converter", "litert-torch", "numpy", "onnx", "onnx-ir",
-    "onnxruntime", "onnxscript", "tensorflow", "torch",
+    "onnx2torch", "onnxruntime", "onnxscript", "tensorflow", "tf2onnx", "torch",
 )  # fmt: skip
 """Every package that can change what a conversion gives."""
 

@@ -77,7 +77,7 @@ class TorchSource:
         self.parameters = sum(parameter.numel() for parameter in module.parameters())
         self.operators: Mapping[str, int] = operators if operators is not None else module_counts(module)
         self.call: Call = _renamed(call, output_names) if output_names else call
-        self.example = tuple(_example(spec) for spec in inputs)
+        self.example = tuple(example_tensor(spec) for spec in inputs)
         outputs = self._outputs(dict(zip((spec.name for spec in inputs), self.example, strict=True)))
         self.signature = Signature(
             inputs=tuple(inputs),
@@ -142,7 +142,7 @@ def _spec(name: str, value: torch.Tensor) -> TensorSpec:
     return tensor_spec(name, list(value.shape), value.dtype)
 
 
-def _example(spec: TensorSpec) -> torch.Tensor:
+def example_tensor(spec: TensorSpec) -> torch.Tensor:
     """Zeros would hide a wrong scale, so floats are small random numbers; integers stay in any vocabulary."""
     dtype = getattr(torch, spec.dtype)
     generator = torch.Generator().manual_seed(0)

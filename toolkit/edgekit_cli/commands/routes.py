@@ -40,15 +40,18 @@ def routes(*, markdown: bool, as_json: bool) -> int:
 
 
 def _markdown(found: "Sequence[Conversion]") -> Iterator[str]:
-    """A row for each kind of source, a column for each format; precisions in the cells."""
+    """A row for each kind of source, a column for each format; precisions in the cells, or `all` of them."""
+    from edgekit.plan import PRECISIONS
     from edgekit.source import DESCRIPTIONS
+
+    every = ", ".join(PRECISIONS)
 
     formats = list(dict.fromkeys(item.format for item in found))
     yield f"| From | {' | '.join(formats)} |"
     yield f"| --- |{' --- |' * len(formats)}"
     for kind, words in DESCRIPTIONS.items():
         cells = [_cell(found, kind, format_, lambda item: item.precision) for format_ in formats]
-        yield f"| {words} | {' | '.join(cells)} |"
+        yield f"| {words} | {' | '.join('all' if cell == every else cell for cell in cells)} |"
 
 
 def _table(found: "Sequence[Conversion]") -> Iterator[str]:

@@ -1,0 +1,123 @@
+"""An ONNX graph as a PyTorch module, by onnx2torch: what it does not know is brought into what it knows first."""
+
+import re
+import sys
+from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.errors import ConversionError
+from edgekit.protocols import Array, LoadedSource, Tensors
+from edgekit_converters.sources.torch_source import TorchSource, example_tensor
+
+if TYPE_CHECKING:
+    from edgekit_converters.sources.onnx_model import OnnxSource
+
+_OPSET: Final = 17
+"""The newest whose operators onnx2torch knows widely; newer ones give axes as inputs, which it refuses."""
+
+
+class Translated(TorchSource):
+    """A module that was built of another framework's model, and that model, which says what is right."""
+
+    def __init__(self, module: Any, original: LoadedSource, note: str) -> None:
+        super().__init__(
+            module,
+            lambda built, named: built(*(named[spec.name] for spec in original.signature.inputs)),
+            original.signature.inputs,
+            operators=original.operators,
+            framework=original.framework,
+            plain=False,
+            output_names=[spec.name for spec in original.signature.outputs],
+            notes=(*original.notes, note),
+        )
+        self._original = original
+        self.parameters = original.parameters
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """Run the original."""
+        return dict(self._original.run(inputs))
+
+
+def torch_from_onnx(model: "OnnxSource", original: LoadedSource) -> Translated:
+    """The module of a graph.
+
+    Args:
+        model: The graph.
+        original: What artifacts are compared with: the graph itself, or what it was made of.
+
+    Raises:
+        ConversionError: onnx2torch lacks an operator; its name is in the cause.
+    """
+    _without_torchvision()
+    from onnx2torch import convert
+
+    try:
+        module = _with_fixed_shapes(convert(_known(model.model)).eval(), model)
+    except Exception as error:
+        raise ConversionError(
+            f"onnx2torch cannot build a PyTorch module of this graph: {_reason(error)}",
+            hint="ONNX Runtime can take the file as it is: --format onnx.",
+        ) from error
+    return Translated(module, original, "PyTorch took the ONNX graph through onnx2torch.")
+
+
+def _with_fixed_shapes(module: Any, model: "OnnxSource") -> Any:
+    """The same with shapes as numbers, which onnx2torch leaves as tensors; it builds no branches that a trace loses."""
+    import torch
+    from torch._export.converter import TS2EPConverter
+
+    example = tuple(example_tensor(spec) for spec in model.signature.inputs)
+    with torch.inference_mode():
+        traced = torch.jit.freeze(torch.jit.trace(module, example, check_trace=False))
+    return TS2EPConverter(traced, example).convert().module()
+
+
+def _reason(error: Exception) -> str:
+    unknown = re.search(r"operation_type='(\w+)'", str(error))
+    return f"it has no {unknown[1]}" if unknown else next(iter(str(error).splitlines()), type(error).__name__)[:300]
+
+
+def _known(model: Any) -> Any:
+    """The same graph in an opset, and with attributes, that onnx2torch knows."""
+    import onnx
+    from onnx import numpy_helper, version_converter
+
+    opset = next((item.version for item in model.opset_import if not item.domain), _OPSET)
+    known = (
+        version_converter.convert_version(model, _OPSET)
+        if opset > _OPSET
+        else onnx.ModelProto.FromString(model.SerializeToString())
+    )
+    shapes = {item.name: item for item in known.graph.initializer}
+    for node in known.graph.node:
+        shape = shapes.get(node.input[1]) if node.op_type == "Reshape" else None
+        if shape is not None and numpy_helper.to_array(shape).all():  # without a zero it says nothing
+            _drop(node, "allowzero")
+    return known
+
+
+def _drop(node: Any, name: str) -> None:
+    kept = [item for item in node.attribute if item.name != name]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def _without_torchvision() -> None:
+    """Let onnx2torch be imported where torchvision is missing, or made for another PyTorch: two operators need it."""
+    try:
+        import torchvision  # noqa: F401 - only whether it can be
+    except (ImportError, RuntimeError):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        operators: Mapping[str, Any] = {"nms": None, "roi_align": None, "box_convert": None}
+        _stand_in("torchvision.ops", operators)
+        _stand_in("torchvision", {"ops": sys.modules["torchvision.ops"]})
+
+
+def _stand_in(name: str, content: Mapping[str, Any]) -> None:
+    module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)
+    vars(module).update(content)
+    sys.modules[name] = module
