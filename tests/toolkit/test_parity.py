@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.errors import UsageError
+from edgekit.errors import ConversionError, UsageError
 from edgekit.parity import compare_outputs, top1_accuracy
 from edgekit.protocols import Array
 
@@ -70,3 +70,9 @@ def test_a_label_that_is_no_class_is_refused(label: int) -> None:
     """Labels counted from one, or of another task, would only look like a bad model."""
     with pytest.raises(UsageError, match="not one of the 2 classes"):
         top1_accuracy(lambda sample: sample, _vectors([0, 1]), np.array([label]), "y")
+
+
+def test_outputs_of_another_size_are_no_outputs_to_compare() -> None:
+    """Not even where NumPy would stretch one to fit the other."""
+    with pytest.raises(ConversionError, match=r"'y' has shape \(1, 1\); the source's has \(1, 10\)"):
+        compare_outputs([{"y": np.ones((1, 10))}], [{"y": np.ones((1, 1))}])

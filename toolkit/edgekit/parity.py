@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.artifact import OutputParity
-from edgekit.errors import UsageError
+from edgekit.errors import ConversionError, UsageError
 from edgekit.protocols import Array, Tensors
 
 Runner = Callable[[Tensors], Mapping[str, Array]]
@@ -21,6 +21,9 @@ def compare_outputs(
     Args:
         expected: The source's outputs, one mapping a golden vector.
         got: The artifact's, in the same order.
+
+    Raises:
+        ConversionError: An output is of another size, so that nothing can be compared.
     """
     return tuple(
         _compare(name, [vector[name] for vector in expected], [vector[name] for vector in got]) for name in expected[0]
@@ -28,6 +31,12 @@ def compare_outputs(
 
 
 def _compare(name: str, expected: Sequence[Array], got: Sequence[Array]) -> OutputParity:
+    for right, found in zip(expected, got, strict=True):
+        if right.size != found.size:
+            raise ConversionError(
+                f"Output {name!r} has shape {found.shape}; the source's has {right.shape}.",
+                hint="The converter mixed outputs up, or fixed a shape that is free in the source.",
+            )
     a = np.stack([np.asarray(item, np.float64).ravel() for item in expected])
     b = np.stack([np.asarray(item, np.float64).ravel() for item in got])
     difference = a - b
