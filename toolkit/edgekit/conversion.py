@@ -1,7 +1,8 @@
 """Source model in, verified artifacts out: plan everything first, then let a worker make what is not cached."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,19 @@ from edgekit.publish import explain_full_disk, publish, staging
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """One artifact, and whether it had been made before."""
+    """One artifact, whether it had been made before, and the seconds it took beyond those before it."""
 
     artifact: Artifact
     cached: bool
+    seconds: float
 
 
 class NotMade(msgspec.Struct, frozen=True, kw_only=True):
-    """One artifact that could not be made, and why."""
+    """One artifact that could not be made, why, and the seconds until that was known."""
 
     label: str
     error: EdgekitError
+    seconds: float
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +61,7 @@ def convert_all(request: Request, progress: Progress | None = None) -> Outcome:
             if (artifact := recall(item.key)) is not None:
                 copy = shutil.copytree(artifact.path, folder / item.key)
                 installed = msgspec.structs.replace(artifact, path=publish(copy, request.out, item.name))
-                outcomes[item.key] = Made(artifact=installed, cached=True)
+                outcomes[item.key] = Made(artifact=installed, cached=True, seconds=0.0)
         todo = [item for item in planned if item.key not in outcomes]
         if todo:
             outcomes |= _Workshop(request, folder, progress or SilentProgress()).make_all(todo)
@@ -82,16 +85,24 @@ class _Workshop:
     def make_all(self, todo: Sequence[Planned]) -> dict[str, Made | NotMade]:
         """Make them; a worker that crashes is replaced, and goes on behind the artifact that caused it."""
         outcomes: dict[str, Made | NotMade] = {}
-        for group in _by_reader(todo):
-            left = group
+        groups = list(_by_reader(todo))
+        for group in groups:
+            left, since = group, _stopwatch()
             while left:
-                outcomes |= self._make(left)
+                try:
+                    outcomes |= self._make(left)
+                except EdgekitError as error:  # this reader cannot load the source; another one may
+                    if len(groups) == 1:
+                        raise
+                    outcomes |= {
+                        item.key: NotMade(label=item.plan.label, error=error, seconds=since()) for item in left
+                    }
                 left = [item for item in left if item.key not in outcomes]
         return outcomes
 
     def _make(self, group: Sequence[Planned]) -> dict[str, Made | NotMade]:
         outcomes: dict[str, Made | NotMade] = {}
-        job = self._job(group)
+        job, since = self._job(group), _stopwatch()
         try:
             with worker(job, group[0].way.reader.environment, self._request.limits) as running:
                 for item, outcome in self._follow(running, job, group):
@@ -99,24 +110,25 @@ class _Workshop:
         except WorkerCrashed as error:
             blamed = next((item for item in group if item.key not in outcomes), None)
             if blamed is not None:
-                outcomes[blamed.key] = NotMade(label=blamed.plan.label, error=error)
+                outcomes[blamed.key] = NotMade(label=blamed.plan.label, error=error, seconds=since())
         return outcomes
 
     def _follow(
         self, running: Worker, job: ConvertJob, group: Sequence[Planned]
     ) -> Iterator[tuple[Planned, Made | NotMade]]:
         depends: Sequence[str] = ()
+        since = _stopwatch()
         for event in running.events(self._progress):
             if isinstance(event, Depends):
                 depends = event.files
             elif isinstance(event, Built):
                 item = group[event.place]
                 artifact = self._keep(job.builds[event.place], item, depends)
-                yield item, Made(artifact=artifact, cached=False)
+                yield item, Made(artifact=artifact, cached=False, seconds=since())
             elif isinstance(event, Failed) and event.place is not None:
                 item = group[event.place]
                 error = explain_full_disk(failure(event, running.log), self._request.out)
-                yield item, NotMade(label=item.plan.label, error=error)
+                yield item, NotMade(label=item.plan.label, error=error, seconds=since())
 
     def _job(self, group: Sequence[Planned]) -> ConvertJob:
         return ConvertJob(
@@ -138,6 +150,18 @@ class _Workshop:
         artifact = load_artifact(publish(Path(build.folder), self._request.out, item.name))
         remember(item.key, artifact, depends)
         return artifact
+
+
+def _stopwatch() -> Callable[[], float]:
+    """Tells the seconds since it was asked before, or was made."""
+    last = time.monotonic()
+
+    def since() -> float:
+        nonlocal last
+        before, last = last, time.monotonic()
+        return round(last - before, 2)
+
+    return since
 
 
 def _by_reader(todo: Sequence[Planned]) -> Iterator[list[Planned]]:

@@ -19,9 +19,17 @@ _INDENT: Final = " " * 4
 def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """What was made, and what was not and why."""
     if as_json:
-        made = [artifact_json(item.artifact) | {"cached": item.cached} for item in outcome.made]
+        made = [
+            artifact_json(item.artifact) | {"cached": item.cached, "seconds": item.seconds} for item in outcome.made
+        ]
         errors = [
-            {"label": item.label, "cause": item.error.cause, "hint": item.error.hint, "log": item.error.log}
+            {
+                "label": item.label,
+                "cause": item.error.cause,
+                "hint": item.error.hint,
+                "log": item.error.log,
+                "seconds": item.seconds,
+            }
             for item in outcome.not_made
         ]
         print_json({"artifacts": made, "failures": errors})
