@@ -134,7 +134,7 @@ class DataSet:
             )
         if value.dtype.kind == "f" and not np.isfinite(cast("Any", value)).all():
             raise UsageError(f"{self.path}: sample {place} of {spec.name!r} holds NaN or infinity.")
-        return np.ascontiguousarray(value.reshape(wanted).astype(spec.dtype))
+        return np.array(value.reshape(wanted), spec.dtype, order="C")
 
 
 def _sample_files(folder: Path) -> tuple[Path, ...]:
