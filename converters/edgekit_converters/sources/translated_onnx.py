@@ -53,6 +53,7 @@ def onnx_from_tensorflow(source: "TensorflowSource | TfliteSource") -> Translate
     """
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     import tf2onnx
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     try:
         if isinstance(source, TfliteSource):
@@ -61,7 +62,9 @@ def onnx_from_tensorflow(source: "TensorflowSource | TfliteSource") -> Translate
                 file.flush()
                 model, _ = tf2onnx.convert.from_tflite(file.name, opset=_OPSET)
         else:
-            traced = SimpleNamespace(get_concrete_function=lambda: source.function)
+            # Frozen, because tf2onnx takes constants that the function captured for inputs.
+            frozen = convert_variables_to_constants_v2(source.function, lower_control_flow=False)
+            traced = SimpleNamespace(get_concrete_function=lambda: frozen)
             model, _ = tf2onnx.convert.from_function(traced, input_signature=(), opset=_OPSET)
     except Exception as error:
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

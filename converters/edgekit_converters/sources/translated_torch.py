@@ -21,16 +21,19 @@ _OPSET: Final = 17
 class Translated(TorchSource):
     """A module that was built of another framework's model, and that model, which says what is right."""
 
-    def __init__(self, module: Any, original: LoadedSource, note: str) -> None:
+    def __init__(self, module: Any, graph: Any, original: LoadedSource) -> None:
+        known = {spec.name for spec in original.signature.inputs}
+        inputs = [item.name for item in graph.input if item.name in known]
+        bindings = {spec.binding or spec.name: spec.name for spec in original.signature.outputs}
         super().__init__(
             module,
-            lambda built, named: built(*(named[spec.name] for spec in original.signature.inputs)),
+            lambda built, named: built(*(named[name] for name in inputs)),
             original.signature.inputs,
             operators=original.operators,
             framework=original.framework,
             plain=False,
-            output_names=[spec.name for spec in original.signature.outputs],
-            notes=(*original.notes, note),
+            output_names=[bindings[item.name] for item in graph.output],
+            notes=(*original.notes, "PyTorch took the ONNX graph through onnx2torch."),
         )
         self._original = original
         self.parameters = original.parameters
@@ -60,7 +63,7 @@ def torch_from_onnx(model: "OnnxSource", original: LoadedSource) -> Translated:
             f"onnx2torch cannot build a PyTorch module of this graph: {_reason(error)}",
             hint="ONNX Runtime can take the file as it is: --format onnx.",
         ) from error
-    return Translated(module, original, "PyTorch took the ONNX graph through onnx2torch.")
+    return Translated(module, model.model.graph, original)
 
 
 def _with_fixed_shapes(module: Any, model: "OnnxSource") -> Any:
@@ -68,7 +71,8 @@ def _with_fixed_shapes(module: Any, model: "OnnxSource") -> Any:
     import torch
     from torch._export.converter import TS2EPConverter
 
-    example = tuple(example_tensor(spec) for spec in model.signature.inputs)
+    specs = {spec.name: spec for spec in model.signature.inputs}
+    example = tuple(example_tensor(specs[item.name]) for item in model.model.graph.input if item.name in specs)
     with torch.inference_mode():
         traced = torch.jit.freeze(torch.jit.trace(module, example, check_trace=False))
     return TS2EPConverter(traced, example).convert().module()
@@ -93,7 +97,8 @@ def _known(model: Any) -> Any:
     shapes = {item.name: item for item in known.graph.initializer}
     for node in known.graph.node:
         shape = shapes.get(node.input[1]) if node.op_type == "Reshape" else None
-        if shape is not None and numpy_helper.to_array(shape).all():  # without a zero it says nothing
+        # It says what a zero in the shape means; tensors that a model computes on have none.
+        if node.op_type == "Reshape" and (shape is None or numpy_helper.to_array(shape).all()):
             _drop(node, "allowzero")
     return known
 
