@@ -74,7 +74,8 @@ def _operators(model: Any, graph: Any, names: dict[int, str]) -> Iterator[_Opera
 
 
 def _weight_share(tensors: list[_Tensor]) -> float:
-    weights = [item for item in tensors if item.constant and item.dimensions >= _MATRIX]
+    kinds = {_FLOAT32, "FLOAT16", *_INTEGERS}  # paddings and masks are int32 and bool
+    weights = [item for item in tensors if item.constant and item.dimensions >= _MATRIX and item.type in kinds]
     reduced = sum(item.elements for item in weights if item.type != _FLOAT32)
     return reduced / max(1, sum(item.elements for item in weights))
 

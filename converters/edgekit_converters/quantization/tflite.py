@@ -28,13 +28,15 @@ def quantize_tflite(model: bytes, plan: ConversionPlan, calibration: Callable[[]
     """
     from ai_edge_quantizer import quantizer
 
+    from edgekit_converters.quantization.tflite_borders import widen_outputs
+
     try:
         work = quantizer.Quantizer(bytearray(model))
         _RECIPES[plan.precision](work)
         for name in plan.float_layers:
             _leave(work, name, wide=plan.wide_weights)
         ranges = _ranges(model, work, calibration) if work.need_calibration else None
-        return bytes(work.quantize(ranges).quantized_model)
+        return widen_outputs(bytes(work.quantize(ranges).quantized_model), model)
     except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConversionError(
@@ -102,6 +104,14 @@ _RECIPES: Final[Mapping[Precision, Callable[[Any], None]]] = {
 }
 
 
+def _dtypes(model: bytes) -> Mapping[str, Any]:
+    """The inputs' element types in the file: 32-bit where the source may have had 64."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    details = Interpreter(model_content=model).get_signature_runner(SIGNATURE).get_input_details()
+    return {name: detail["dtype"] for name, detail in details.items()}
+
+
 def _ranges(model: bytes, work: Any, calibration: Callable[[], Iterable[Tensors]]) -> Any:
     from ai_edge_quantizer import calibrator, recipe_manager
     from ai_edge_quantizer.utils import qsv_utils
@@ -109,5 +119,7 @@ def _ranges(model: bytes, work: Any, calibration: Callable[[], Iterable[Tensors]
     recipes = recipe_manager.RecipeManager()
     recipes.load_quantization_recipe(work.get_quantization_recipe())
     observer = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-    observer.calibrate({SIGNATURE: [dict(sample) for sample in calibration()]}, recipes)
+    dtypes = _dtypes(model)
+    samples = [{name: value.astype(dtypes[name]) for name, value in sample.items()} for sample in calibration()]
+    observer.calibrate({SIGNATURE: samples}, recipes)
     return observer.get_model_qsvs()
