@@ -1,4 +1,4 @@
-"""Device URLs: `local:`, `ssh://user@host:port`, `adb://SERIAL`, `serial:///dev/ttyUSB0?baud=115200`."""
+"""Device URLs: `local:`, `ssh://user@host:port`, `adb://SERIAL`, `serial:/dev/ttyUSB0?baud=115200`."""
 
 import re
 from urllib.parse import parse_qsl, urlsplit
@@ -20,11 +20,11 @@ class DeviceUrl(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """The URL as users write it."""
+        query = "?" + "&".join(f"{key}={value}" for key, value in self.options.items()) if self.options else ""
         if not self.host and not self.path.startswith("/"):
-            return f"{self.scheme}:{self.path}"
+            return f"{self.scheme}:{self.path}{query}"
         user = f"{self.user}@" if self.user else ""
         port = f":{self.port}" if self.port is not None else ""
-        query = "?" + "&".join(f"{key}={value}" for key, value in self.options.items()) if self.options else ""
         return f"{self.scheme}://{user}{self.host}{port}{self.path}{query}"
 
 
