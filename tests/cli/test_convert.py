@@ -41,6 +41,14 @@ def test_int8_without_calibration_is_refused(capsys: pytest.CaptureFixture[str])
     assert "--calibration" in _refused(capsys, f"{NET}:make_net", "-f", "tflite", "-p", "int8")
 
 
+def test_integer_inputs_are_refused_where_nothing_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of other precisions than int8, and of formats whose runtime quantizes inside."""
+    net = f"{NET}:make_net"
+    assert "--precision int8" in _refused(capsys, net, "-f", "tflite", "--io-type", "int8")
+    message = _refused(capsys, net, "-f", "onnx", "-p", "int8", "--io-type", "int8")
+    assert "onnx artifacts keep real-valued inputs" in message
+
+
 @pytest.mark.parametrize("name", ["net.keras", "net.h5", "net.pt2", "net.pt"])
 def test_files_that_are_damaged_are_refused_without_a_framework(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -86,9 +86,15 @@ def test_a_legacy_h5_file_goes_to_both_formats(models: Path, tmp_path: Path) -> 
 
 
 def test_a_savedmodel_goes_to_tflite_in_every_precision(models: Path, tmp_path: Path) -> None:
-    """Through its serving signature."""
-    outcome = _convert(models, "saved", tmp_path, ("tflite",), ("fp32", "fp16", "dynamic-int8", "int8"))
-    assert [item.artifact.manifest.parity.passed for item in outcome.made] == [True] * 4
+    """Through its serving signature; int8 with integers at its borders."""
+    request = Request(
+        source=open_source(str(models / "saved")), formats=("tflite",), out=tmp_path, io_type="int8",
+        precisions=("fp32", "fp16", "dynamic-int8", "int8"), calibration=str(models / "samples.npz"),
+    )  # fmt: skip
+    manifests = [item.artifact.manifest for item in convert_all(request).made]
+    assert [manifest.parity.passed for manifest in manifests] == [True] * 4
+    inputs = [(manifest.precision, manifest.signature.inputs[0].dtype) for manifest in manifests]
+    assert inputs == [("fp32", "float32"), ("fp16", "float32"), ("dynamic-int8", "float32"), ("int8", "int8")]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

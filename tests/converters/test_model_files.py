@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import edgekit
+from edgekit import Schedule
 from edgekit.artifact import Artifact
 from edgekit.conversion import Outcome, convert_all
 from edgekit.errors import EdgekitError, UsageError
@@ -202,6 +204,26 @@ class TestTflite:
         quantized.write_bytes((made.path / made.manifest.model).read_bytes())
         with pytest.raises(UsageError, match="is quantized already"):
             artifact(convert(quantized, "tflite", tmp_path / "again"))
+
+
+def test_integers_go_in_and_out_where_they_are_asked_for(work: Path, tmp_path: Path) -> None:
+    """The signature says how they map to real numbers, so that checks, data and measurements go on as ever."""
+    made = artifact(
+        convert(
+            work / "net.tflite", "tflite", tmp_path, "int8", io_type="int8",
+            calibration=str(work / "samples.npz"), evaluation=str(work / "test.npz"),
+        )
+    )  # fmt: skip
+    assert not {"QUANTIZE", "DEQUANTIZE"} & set(made.manifest.operators)
+    for spec in (*made.manifest.signature.inputs, *made.manifest.signature.outputs):
+        assert (spec.dtype, spec.real_dtype) == ("int8", "float32")
+        assert spec.quantization is not None
+        assert spec.quantization.scale[0] > 0
+    assert made.manifest.parity.passed
+    assert edgekit.verify(made, evaluation=str(work / "test.npz")).accuracy == made.manifest.parity.accuracy
+    run = edgekit.benchmark(made, device="local:", schedule=Schedule(repeat=1, min_time_s=0.02))
+    assert run.golden is not None
+    assert run.golden.passed
 
 
 @pytest.mark.parametrize("format_", ["onnx", "tflite"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgekit.artifact import Artifact
 from edgekit.conversion import convert_all
-from edgekit.plan import Format, Precision
+from edgekit.plan import Format, IoType, Precision
 from edgekit.planning import Request
 from edgekit.protocols import Progress
 from edgekit.source import open_source, parse_input
@@ -27,6 +27,7 @@ def convert(
     name: str = "",
     max_error: float | None = None,
     max_drop: float | None = None,
+    io_type: IoType = "float32",
     trust: bool = False,
     signature: str = "",
     progress: Progress | None = None,
@@ -49,6 +50,7 @@ def convert(
         name: What the artifact is called; the source's own name when empty.
         max_error: The parity bar, relative RMS error (see `edgekit.plan.MAX_ERROR`).
         max_drop: The accuracy that int8 may lose against its source, 0 to 1; layers stay in float for it.
+        io_type: For int8: `int8` lets real-valued inputs and outputs be integers in the model file.
         trust: Whether code in the source may run.
         signature: Which signature of a SavedModel or TFLite file is meant.
         progress: Told of each step.
@@ -79,6 +81,7 @@ def convert(
             evaluation=save_data(evaluation, Path(folder), "evaluation"),
             max_error=max_error,
             max_drop=max_drop,
+            io_type=io_type,
         )
         outcome = convert_all(request, progress)
     for failed in outcome.not_made:

@@ -127,14 +127,14 @@ class DataSet:
                 f"{self.path}: a sample of {spec.name!r} has shape {_shape(value.shape)}, the model wants {sample}.",
                 hint="The first axis counts samples; the rest is the model's input without its batch axis.",
             )
-        if _KINDS.get(value.dtype.kind) != _KINDS[np.dtype(spec.dtype).kind]:
+        if _KINDS.get(value.dtype.kind) != _KINDS[np.dtype(spec.real_dtype).kind]:
             raise UsageError(
-                f"{self.path}: {spec.name!r} holds {value.dtype}, the model wants {spec.dtype}.",
+                f"{self.path}: {spec.name!r} holds {value.dtype}, the model wants {spec.real_dtype}.",
                 hint="Store it as the model sees it, after your own preprocessing (scaling, normalization).",
             )
         if value.dtype.kind == "f" and not np.isfinite(cast("Any", value)).all():
             raise UsageError(f"{self.path}: sample {place} of {spec.name!r} holds NaN or infinity.")
-        return np.array(value.reshape(wanted), spec.dtype, order="C")
+        return np.array(value.reshape(wanted), spec.real_dtype, order="C")
 
 
 def _sample_files(folder: Path) -> tuple[Path, ...]:

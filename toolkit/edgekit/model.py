@@ -47,6 +47,11 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     binding: str = ""
     quantization: Quantization | None = None
 
+    @property
+    def real_dtype(self) -> str:
+        """The element type of the values that it stands for: `float32` where integers are stored for real numbers."""
+        return self.dtype if self.quantization is None else "float32"
+
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """The inputs and outputs of a model, in the order of its call."""

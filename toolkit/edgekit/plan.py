@@ -12,6 +12,12 @@ Precision: TypeAlias = Literal["fp32", "fp16", "dynamic-int8", "int8"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 
+IoType: TypeAlias = Literal["float32", "int8"]
+IO_TYPES: Final[tuple[IoType, ...]] = get_args(IoType)
+
+INTEGER_IO: Final[frozenset[Format]] = frozenset({"tflite"})
+"""The formats whose int8 can take and give integers (`--io-type int8`), as their manifests' signatures then say."""
+
 MAX_ERROR: Final[dict[Precision, float]] = {"fp32": 1e-4, "fp16": 3e-3, "dynamic-int8": 0.1, "int8": 0.1}
 """The default parity bar by precision: relative RMS error, RMSE / RMS of the source's output.
 
@@ -49,6 +55,8 @@ class ConversionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         precision: Its number format.
         target: The target profile's name.
         route: How it is made.
+        io_type: What real-valued inputs and outputs are in the model file: `int8` lets the caller quantize, by the
+            scale and zero point of the manifest's signature.
         engine: The quantized engine the target wants (`qnnpack`, `x86`, `onednn`); TorchScript int8 only.
         calibration: Representative inputs; set for `int8`.
         evaluation: Inputs with labels, for accuracy.
@@ -64,6 +72,7 @@ class ConversionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     target: str
     route: Route
     max_error: float
+    io_type: IoType = "float32"
     engine: str = ""
     calibration: DataRef | None = None
     evaluation: DataRef | None = None

@@ -10,7 +10,7 @@ from edgekit.errors import UsageError
 from edgekit.fingerprint import hash_path, hash_request, hash_source, package_versions
 from edgekit.limits import Limits
 from edgekit.model import SourceModel
-from edgekit.plan import MAX_ERROR, ConversionPlan, DataRef, Format, Precision, Route
+from edgekit.plan import INTEGER_IO, MAX_ERROR, ConversionPlan, DataRef, Format, IoType, Precision, Route
 from edgekit.routes import Way, check_names, find_way
 from edgekit.target import TargetProfile
 
@@ -35,6 +35,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         evaluation: The evaluation set's path.
         max_error: The parity bar; the precision's default when None.
         max_drop: The accuracy that int8 may lose against its source, 0 to 1; None: as it comes.
+        io_type: What real-valued inputs and outputs of int8 artifacts are in the model file.
         use_cache: Whether an artifact made before by the same request may be taken.
         limits: The most time and memory that a worker may take.
     """
@@ -49,6 +50,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: str = ""
     max_error: float | None = None
     max_drop: float | None = None
+    io_type: IoType = "float32"
     use_cache: bool = True
     limits: Limits = Limits()
 
@@ -72,6 +74,8 @@ def plan_conversion(request: Request) -> tuple[Planned, ...]:
     check_names(request.formats, request.precisions)
     if request.max_drop is not None:
         _check_budget(request)
+    if request.io_type != "float32":
+        _check_integer_io(request)
     facts = _Facts(
         profile=catalog.targets().load(request.target),
         source_sha256=hash_source(request.source),
@@ -96,6 +100,21 @@ def _check_budget(request: Request) -> None:
         raise UsageError(
             f"An accuracy budget cannot be kept in {without[0]}: its layers cannot be looked at.",
             hint=f"It can be in {' and '.join(catalog.TRACERS)}.",
+        )
+
+
+def _check_integer_io(request: Request) -> None:
+    """Refuse integer inputs and outputs where nothing would have them."""
+    if "int8" not in request.precisions:
+        raise UsageError(
+            f"Inputs and outputs of type {request.io_type} are for int8, which is not asked for.",
+            hint="Add --precision int8.",
+        )
+    without = [format_ for format_ in request.formats if format_ not in INTEGER_IO]
+    if without:
+        raise UsageError(
+            f"{without[0]} artifacts keep real-valued inputs and outputs: their runtime quantizes inside.",
+            hint=f"Integers go in and out of {' and '.join(sorted(INTEGER_IO))}; else leave --io-type out.",
         )
 
 
@@ -124,6 +143,7 @@ def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Preci
         precision=precision,
         target=facts.profile.name,
         route=Route(reader=way.reader.name, representation=way.reader.representation, converter=way.converter.name),
+        io_type=request.io_type if precision == "int8" else "float32",
         engine=_engine(facts.profile, format_, precision),
         calibration=facts.calibration if precision == "int8" else None,
         evaluation=facts.evaluation,
@@ -149,7 +169,8 @@ def _engine(profile: TargetProfile, format_: Format, precision: Precision) -> st
 def _name(request: Request, plan: ConversionPlan) -> str:
     stem = request.name or Path(request.source.path).stem
     target = () if plan.target == "host" else (plan.target,)
-    return "-".join((stem, plan.format, plan.precision, *target))
+    io = () if plan.io_type == "float32" else (f"{plan.io_type}io",)
+    return "-".join((stem, plan.format, plan.precision, *io, *target))
 
 
 def _check(source: SourceModel, way: Way, plan: ConversionPlan, profile: TargetProfile) -> None:

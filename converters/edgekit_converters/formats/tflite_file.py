@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from edgekit.artifact import QuantizedShare
+from edgekit.model import Quantization, Signature, TensorSpec
 
 _COMPUTE: Final = {
     "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "CONV_3D", "FULLY_CONNECTED", "BATCH_MATMUL", "LSTM",
@@ -53,6 +54,39 @@ def tflite_facts(content: bytes) -> TfliteFacts:
     operators = list(_operators(model, graph, names))
     share = QuantizedShare(weights=_weight_share(tensors), operators=_operator_share(operators, tensors))
     return TfliteFacts(operators=dict(sorted(Counter(item.name for item in operators).items())), share=share)
+
+
+def integer_signature(content: bytes, signature: Signature) -> Signature:
+    """The signature as a file of integer inputs and outputs has it: their element types, scales and zero points.
+
+    Args:
+        content: The file; its signature calls inputs and outputs as `signature` does.
+        signature: The source's. What is no real number there, or stays one in the file, is left as it is.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_content=content).get_signature_runner()
+    inputs, outputs = (
+        tuple(_stored(spec, details[spec.name]) for spec in specs)
+        for specs, details in (
+            (signature.inputs, runner.get_input_details()),
+            (signature.outputs, runner.get_output_details()),
+        )
+    )
+    return Signature(inputs=inputs, outputs=outputs)
+
+
+def _stored(spec: TensorSpec, detail: Any) -> TensorSpec:
+    found = detail["quantization_parameters"]
+    dtype = detail["dtype"].__name__
+    if spec.dtype == dtype or not len(found["scales"]):
+        return spec
+    held = Quantization(
+        scale=tuple(float(scale) for scale in found["scales"]),
+        zero_point=tuple(int(zero) for zero in found["zero_points"]),
+        axis=int(found["quantized_dimension"]),
+    )
+    return msgspec.structs.replace(spec, dtype=dtype, quantization=held)
 
 
 def _tensor(model: Any, tensor: Any, types: dict[int, str]) -> _Tensor:

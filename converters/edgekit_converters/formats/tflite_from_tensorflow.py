@@ -9,7 +9,7 @@ from edgekit.errors import ConversionError
 from edgekit.model import Representation, SourceModel
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
-from edgekit_converters.formats.tflite_file import tflite_facts
+from edgekit_converters.formats.tflite_file import integer_signature, tflite_facts
 
 if TYPE_CHECKING:
     from edgekit_converters.sources.tensorflow_source import TensorflowSource
@@ -51,10 +51,11 @@ class _TfliteFromTensorflow:
         model = out / "model.tflite"
         model.write_bytes(content)
         facts = tflite_facts(content)
+        signature = integer_signature(content, source.signature) if plan.io_type == "int8" else source.signature
         return Converted(
             model=model,
-            inputs=source.signature.inputs,
-            outputs=source.signature.outputs,
+            inputs=signature.inputs,
+            outputs=signature.outputs,
             operators=facts.operators,
             quantized=None if plan.precision == "fp32" else facts.share,
             packages=("tensorflow", "keras", "ai-edge-litert"),
@@ -72,7 +73,7 @@ def _convert(
     try:
         tf.saved_model.save(holder, folder, signatures=source.function)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        _configure(converter, plan.precision, calibration)
+        _configure(converter, plan, calibration)
         return bytes(converter.convert())
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -83,15 +84,17 @@ def _convert(
         ) from error
 
 
-def _configure(converter: Any, precision: Precision, calibration: Callable[[], Iterable[Tensors]]) -> None:
+def _configure(converter: Any, plan: ConversionPlan, calibration: Callable[[], Iterable[Tensors]]) -> None:
     import tensorflow as tf
 
-    if precision == "fp32":
+    if plan.precision == "fp32":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "fp16":
+    if plan.precision == "fp16":
         converter.target_spec.supported_types = [tf.float16]
-    if precision == "int8":
+    if plan.io_type == "int8":
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    if plan.precision == "int8":
 
         def samples() -> Iterator[dict[str, Any]]:
             # By name: given by position, two inputs were mixed up (measured with TensorFlow 2.21).

@@ -37,7 +37,7 @@ class _TfliteFromTflite:
         progress: Progress,
     ) -> Converted:
         """Copy, or quantize."""
-        from edgekit_converters.formats.tflite_file import tflite_facts
+        from edgekit_converters.formats.tflite_file import integer_signature, tflite_facts
         from edgekit_converters.quantization.tflite import quantize_tflite
 
         content = cast("TfliteSource", source).content
@@ -47,12 +47,13 @@ class _TfliteFromTflite:
         model = out / "model.tflite"
         model.write_bytes(content)
         facts = tflite_facts(content)
+        signature = integer_signature(content, source.signature) if plan.io_type == "int8" else source.signature
         if plan.precision != "fp32" and not facts.share.weights:
             raise ConversionError(f"{plan.label} would change nothing: the model has no weights.", hint="Use fp32.")
         return Converted(
             model=model,
-            inputs=source.signature.inputs,
-            outputs=source.signature.outputs,
+            inputs=signature.inputs,
+            outputs=signature.outputs,
             operators=facts.operators,
             quantized=None if plan.precision == "fp32" else facts.share,
             packages=("ai-edge-litert", "ai-edge-quantizer"),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from edgekit.errors import ConversionError
-from edgekit.model import Representation, SourceModel, TensorSpec
+from edgekit.model import Representation, Signature, SourceModel
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
-from edgekit_converters.formats.tflite_file import tflite_facts
+from edgekit_converters.formats.tflite_file import integer_signature, tflite_facts
 
 if TYPE_CHECKING:
     from edgekit_converters.sources.torch_source import TorchSource
@@ -60,10 +60,13 @@ class _TfliteFromTorch:
         model = out / "model.tflite"
         model.write_bytes(content)
         facts = tflite_facts(content)
+        signature = _narrowed(source.signature)
+        if plan.io_type == "int8":
+            signature = integer_signature(content, signature)
         return Converted(
             model=model,
-            inputs=tuple(_narrowed(spec) for spec in source.signature.inputs),
-            outputs=tuple(_narrowed(spec) for spec in source.signature.outputs),
+            inputs=signature.inputs,
+            outputs=signature.outputs,
             operators=facts.operators,
             quantized=None if plan.precision == "fp32" else facts.share,
             packages=("torch", "litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert"),
@@ -111,8 +114,12 @@ def _flat(value: object) -> Sequence[object]:
     return cast("Sequence[object]", pytree.tree_leaves(value))
 
 
-def _narrowed(spec: TensorSpec) -> TensorSpec:
-    return msgspec.structs.replace(spec, dtype=_NARROWED.get(spec.dtype, spec.dtype))
+def _narrowed(signature: Signature) -> Signature:
+    inputs, outputs = (
+        tuple(msgspec.structs.replace(spec, dtype=_NARROWED.get(spec.dtype, spec.dtype)) for spec in specs)
+        for specs in (signature.inputs, signature.outputs)
+    )
+    return Signature(inputs=inputs, outputs=outputs)
 
 
 CONVERTER: Converter = _TfliteFromTorch()

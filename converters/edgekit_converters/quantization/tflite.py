@@ -1,7 +1,8 @@
 """Post-training quantization of a float TFLite model, by ai-edge-quantizer.
 
 Its own calibration smooths ranges with a moving average and clips (16 dB where min/max gives 36 on the same
-network), so ranges here are the least and greatest value seen. Inputs and outputs stay float32.
+network), so ranges here are the least and greatest value seen. Inputs and outputs stay float32 unless the plan says
+otherwise.
 """
 
 import re
@@ -33,10 +34,13 @@ def quantize_tflite(model: bytes, plan: ConversionPlan, calibration: Callable[[]
     try:
         work = quantizer.Quantizer(bytearray(model))
         _RECIPES[plan.precision](work)
+        if plan.precision == "int8" and plan.io_type == "float32":
+            _real_borders(work)
         for name in plan.float_layers:
             _leave(work, name, wide=plan.wide_weights)
         ranges = _ranges(model, work, calibration) if work.need_calibration else None
-        return widen_outputs(bytes(work.quantize(ranges).quantized_model), model)
+        quantized = bytes(work.quantize(ranges).quantized_model)
+        return quantized if plan.io_type == "int8" else widen_outputs(quantized, model)
     except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConversionError(
@@ -64,10 +68,16 @@ def _dynamic(work: Any) -> None:
 
 
 def _static(work: Any) -> None:
-    from ai_edge_quantizer import qtyping, recipe
-    from ai_edge_quantizer.quantizer import AlgorithmName
+    from ai_edge_quantizer import recipe
 
     work.load_quantization_recipe(recipe.static_wi8_ai8())
+
+
+def _real_borders(work: Any) -> None:
+    """Inputs and outputs stay real: the model quantizes and dequantizes by itself."""
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.quantizer import AlgorithmName
+
     for border in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
         work.update_quantization_recipe(".*", border, algorithm_key=AlgorithmName.NO_QUANTIZE)
 

@@ -98,7 +98,9 @@ class _Search:
     def blame(self) -> list[LayerError]:
         """The tensors of plain int8 whose layers add to the error, the worst first."""
         tracer = catalog.tracer(self._plan.format)
-        plain = msgspec.structs.replace(self._plan, precision="fp32", max_drop=None, calibration=None)
+        plain = msgspec.structs.replace(
+            self._plan, precision="fp32", max_drop=None, calibration=None, io_type="float32"
+        )
         self._tell(StepBegan("look into every layer"))
         with self._made(plain) as in_float, self._made(self._plan) as quantized:
             traces = [tracer.open(made.model, _signature(made)) for made in (in_float, quantized)]

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 @click.option("--eval", "evaluation", type=click.Path(), default="", help="Samples with labels (.npz), for accuracy.")
 @click.option("--max-error", type=float, help="Parity bar: relative RMS error. Default by precision: 1e-4 to 0.1.")
 @click.option("--max-drop", type=SHARE, default=None, help="Accuracy int8 may lose, e.g. 0.5%: keeps layers in float.")
+@click.option(
+    "--io-type",
+    type=click.Choice(["float32", "int8"]),
+    default="float32",
+    show_default=True,
+    help="What int8 artifacts take and give (int8: TFLite).",
+)
 @click.option("--out", "-o", type=click.Path(file_okay=False, path_type=Path), default=".", help="Where artifacts go.")
 @click.option("--name", default="", help="What artifacts are called. Default: the source's name.")
 @click.option("--signature", default="", help="Which signature of a SavedModel or TFLite file. Default: its only one.")

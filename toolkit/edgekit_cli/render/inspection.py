@@ -70,8 +70,17 @@ def _fact(name: str, value: str) -> None:
 
 def _tensors(what: str, specs: tuple[TensorSpec, ...]) -> None:
     for spec in specs:
-        words = [spec.name, "x".join(map(str, spec.shape)) or "scalar", spec.dtype, spec.layout]
+        words = [spec.name, "x".join(map(str, spec.shape)) or "scalar", spec.dtype, spec.layout, _affine(spec)]
         _fact(what, " ".join(filter(None, words)))
+
+
+def _affine(spec: TensorSpec) -> str:
+    """How integers map to real numbers, where there is one scale for all of them."""
+    held = spec.quantization
+    if held is None:
+        return ""
+    many = len(held.scale) > 1
+    return f"{len(held.scale)} scales" if many else f"(real = {held.scale[0]:g} * (stored - {held.zero_point[0]}))"
 
 
 def _counts(operators: Mapping[str, int]) -> str:
