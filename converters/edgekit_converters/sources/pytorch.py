@@ -12,10 +12,10 @@ from edgekit.model import Representation, SourceKind, SourceModel
 from edgekit.plan import Objection
 from edgekit.protocols import LoadedSource, Requirement, SourceReader
 from edgekit.suggest import did_you_mean
+from edgekit_converters.sources.checkpoint import load_weights
 from edgekit_converters.sources.inputs import resolve_inputs
 
-_NESTS: Final = ("state_dict", "model_state_dict", "model")
-"""Where training scripts put the weights inside a checkpoint."""
+_SAFETENSORS: Final = "pip install safetensors"
 
 
 class _PyTorchReader:
@@ -33,6 +33,8 @@ class _PyTorchReader:
             return [Objection(cause=f"{model.path} is not Python: {error}.")]
         if model.weights and not Path(model.weights).is_file():
             return [Objection(cause=f"There is no checkpoint at {model.weights}.")]
+        if Path(model.weights).suffix == ".safetensors" and importlib.util.find_spec("safetensors") is None:
+            return [Objection(cause=f"{model.weights} needs safetensors, not installed here.", hint=_SAFETENSORS)]
         return []
 
     def load(self, model: SourceModel) -> LoadedSource:
@@ -40,13 +42,12 @@ class _PyTorchReader:
         from edgekit_converters.sources.torch_source import TorchSource
 
         module = _build(model)
-        if model.weights:
-            _load_weights(module, model)
+        notes = load_weights(module, model) if model.weights else ()
         module.eval()
         parameters = inspect.signature(module.forward).parameters.values()
         names = [item.name for item in parameters if item.default is item.empty and item.kind is not item.VAR_KEYWORD]
         inputs = resolve_inputs(names, model.inputs)
-        return TorchSource(module, lambda built, named: built(**named), inputs)
+        return TorchSource(module, lambda built, named: built(**named), inputs, notes=notes)
 
 
 def _build(model: SourceModel) -> Any:
@@ -75,45 +76,6 @@ def _build(model: SourceModel) -> Any:
         hint = did_you_mean(model.factory, known, "callables")
         raise UsageError(f"{path.name} has no {model.factory!r}.", hint=hint)
     raise UsageError(f"{path.name}:{model.factory} gives {type(built).__name__}, not a torch.nn.Module.")
-
-
-def _load_weights(module: Any, model: SourceModel) -> None:
-    state = _checkpoint(model)
-    for nest in _NESTS:
-        if isinstance(state.get(nest), Mapping):
-            state = state[nest]
-    expected = module.state_dict()
-    missing, extra = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
-    if missing or extra:
-        found = [f"lacks {', '.join(missing[:3])}"] if missing else []
-        found += [f"has {', '.join(extra[:3])}, which the model has not"] if extra else []
-        raise UsageError(
-            f"{model.weights} does not fit {model.factory}: it {' and '.join(found)}.",
-            hint="Save the weights of this very module: torch.save(module.state_dict(), …).",
-        )
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise UsageError(f"{model.weights} does not fit {model.factory}: {reason}") from None
-
-
-def _checkpoint(model: SourceModel) -> Mapping[str, Any]:
-    import torch
-
-    try:
-        state = torch.load(model.weights, map_location="cpu", weights_only=not model.trusted)
-    except Exception as error:  # noqa: BLE001 - the unpickler raises what a broken file makes it raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "weights_only" in str(error).lower() or "Unsupported" in str(error):
-            raise UsageError(
-                f"{model.weights} is a pickle that would run code when it is loaded.",
-                hint="If you made this file yourself, say so with --trust; better save the state_dict alone.",
-            ) from None
-        raise UsageError(f"{model.weights} is not a whole checkpoint: {reason}", hint="Save it again.") from None
-    if not isinstance(state, Mapping):
-        raise UsageError(f"{model.weights} holds {type(state).__name__}, not a state_dict.")
-    return state
 
 
 READER: SourceReader = _PyTorchReader()
