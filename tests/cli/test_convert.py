@@ -155,6 +155,46 @@ def test_converting_again_takes_what_was_made_before(
 
 
 @pytest.mark.slow
+def test_what_a_factory_reads_decides_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A configuration file that the factory opens is an input like its own code."""
+    (tmp_path / "net.py").write_text(
+        "from pathlib import Path\nfrom torch import nn\n"
+        "def make():\n    return nn.Linear(3, int(open(Path(__file__).with_name('width.txt')).read()))\n"
+    )
+    arguments = ["convert", f"{tmp_path}/net.py:make", "-f", "torchscript", "--input", "input=1x3", "--json"]
+    seen = []
+    for width in ("4", "4", "5"):
+        (tmp_path / "width.txt").write_text(width)
+        assert main([*arguments, "-o", str(tmp_path / "out")]) == 0
+        (artifact,) = json.loads(capsys.readouterr().out)["artifacts"]
+        seen.append((artifact["cached"], artifact["manifest"]["signature"]["outputs"][0]["shape"][1]))
+    assert seen == [(False, 4), (True, 4), (False, 5)]
+
+
+@pytest.mark.slow
+def test_two_that_ask_for_the_same_do_the_work_once(tmp_path: Path) -> None:
+    """The second waits for the first, says so, and takes what it made."""
+    (tmp_path / "net.py").write_text(
+        "import pathlib, time\nfrom torch import nn\n"
+        f"def make():\n    with open({str(tmp_path / 'built')!r}, 'a') as file:\n        file.write('x')\n"
+        "    time.sleep(1)\n    return nn.Linear(3, 4)\n"
+    )
+    command = [sys.executable, "-m", "edgekit", "convert", f"{tmp_path}/net.py:make", "-f", "torchscript", "--input"]
+    both = [
+        subprocess.Popen([*command, "input=1x3", "-o", str(tmp_path / name)], stderr=subprocess.PIPE, text=True)
+        for name in ("one", "two")
+    ]
+    told = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert (tmp_path / "built").read_text() == "x"
+    assert sum("wait for another edgekit" in text for text in told) == 1
+    manifests = [
+        (tmp_path / name / "net-torchscript-fp32.edgekit/manifest.json").read_bytes() for name in ("one", "two")
+    ]
+    assert manifests[0] == manifests[1]
+
+
+@pytest.mark.slow
 def test_an_artifact_that_misses_its_bar_is_reported_and_kept(
     work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,7 +42,10 @@ def _inspect(file: Path, body: str, *, timeout_s: float = 60) -> Inspected:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("os.kill(os.getpid(), signal.SIGSEGV)", r"crashed during 'load net.py' \(SIGSEGV\)"),
+        (
+            "os.kill(os.getpid(), signal.SIGSEGV)",
+            r"crashed during 'load net.py' \(SIGSEGV\) in net.py line 3: os.kill\(",
+        ),
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed during 'load net.py', most likely for memory"),
         ("os._exit(7)", "exit code 7"),
     ],
@@ -53,6 +56,18 @@ def test_a_crash_is_an_error_that_names_the_step(factory: Path, body: str, reaso
         _inspect(factory, body)
     assert crashed.value.log is not None
     assert crashed.value.log.is_file()
+
+
+@pytest.mark.slow
+def test_a_crash_in_an_operator_names_it_and_the_line_that_called_it(factory: Path) -> None:
+    """A linear layer of PyTorch reads memory that is not there."""
+    nowhere = "{'shape': (4, 4), 'typestr': '<f4', 'data': (8, False), 'version': 3}"
+    body = f"""import numpy, torch
+    lost = type('Lost', (), {{'__array_interface__': {nowhere}}})()
+    return torch.nn.Linear(4, 4)(torch.from_numpy(numpy.asarray(lost)))"""
+    reason = r"\(SIGSEGV\) in forward \(torch/nn/modules/linear.py\), called in net.py line 5: return torch.nn.Linear"
+    with pytest.raises(WorkerCrashed, match=reason):
+        _inspect(factory, body)
 
 
 @pytest.mark.slow

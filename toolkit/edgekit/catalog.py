@@ -168,12 +168,6 @@ def targets() -> TargetLibrary:
     return cast("TargetLibrary", import_module(TARGETS).LIBRARY)
 
 
-def extensions() -> dict[str, str]:
-    """The distributions of third parties that bring readers or converters, with their versions."""
-    entries = [*entry_points(group="edgekit.readers"), *entry_points(group="edgekit.converters")]
-    return {entry.dist.name: entry.dist.version for entry in entries if entry.dist is not None}
-
-
 def missing(requirements: Sequence[Requirement]) -> tuple[Requirement, ...]:
     """Those of the requirements that are not installed, found without importing them."""
     return tuple(need for need in requirements if not _installed(need.module))

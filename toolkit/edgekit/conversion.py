@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edgekit.artifact import Artifact, load_artifact
-from edgekit.cache import recall, remember
+from edgekit.cache import making, recall, remember
 from edgekit.errors import EdgekitError
 from edgekit.fingerprint import hash_source
 from edgekit.isolation import Worker, WorkerCrashed, failure, worker
@@ -55,21 +55,31 @@ def convert_all(request: Request, progress: Progress | None = None) -> Outcome:
         ConversionError: The source cannot be loaded; nothing was made.
     """
     planned = plan_conversion(request)
-    outcomes: dict[str, Made | NotMade] = {}
+    telling = progress or SilentProgress()
     with staging(request.out) as folder:
-        for item in planned if request.use_cache else ():
-            if (artifact := recall(item.key)) is not None:
-                copy = shutil.copytree(artifact.path, folder / item.key)
-                installed = msgspec.structs.replace(artifact, path=publish(copy, request.out, item.name))
-                outcomes[item.key] = Made(artifact=installed, cached=True, seconds=0.0)
+        outcomes: dict[str, Made | NotMade] = {**_recalled(planned, request, folder)}
         todo = [item for item in planned if item.key not in outcomes]
-        if todo:
-            outcomes |= _Workshop(request, folder, progress or SilentProgress()).make_all(todo)
+        with making({item.key: item.name for item in todo} if request.use_cache else {}, telling):
+            outcomes |= _recalled(todo, request, folder)
+            todo = [item for item in todo if item.key not in outcomes]
+            if todo:
+                outcomes |= _Workshop(request, folder, telling).make_all(todo)
     ordered = [outcomes[item.key] for item in planned]
     return Outcome(
         made=tuple(item for item in ordered if isinstance(item, Made)),
         not_made=tuple(item for item in ordered if isinstance(item, NotMade)),
     )
+
+
+def _recalled(planned: Sequence[Planned], request: Request, folder: Path) -> dict[str, Made]:
+    """Those that were made before, put where the user wants them."""
+    outcomes: dict[str, Made] = {}
+    for item in planned if request.use_cache else ():
+        if (artifact := recall(item.key)) is not None:
+            copy = shutil.copytree(artifact.path, folder / item.key)
+            installed = msgspec.structs.replace(artifact, path=publish(copy, request.out, item.name))
+            outcomes[item.key] = Made(artifact=installed, cached=True, seconds=0.0)
+    return outcomes
 
 
 class _Workshop:

@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from edgekit.crash import crash_site
 from edgekit.errors import ConversionError, EdgekitError, UsageError
 from edgekit.jobs import Event, Failed, Job, StepBegan
 from edgekit.limits import Limits, ran_out_of_memory
@@ -34,6 +35,9 @@ _QUIET: Final = {
     "PYTHONWARNINGS": "ignore",
 }
 """Less noise, and the CPU alone: conversion must not depend on the GPU that happens to be here."""
+
+_TAIL: Final = 1 << 16
+"""Bytes at the end of a log in which the reason is looked for: a traceback of many threads is long."""
 
 _KINDS: Final[dict[str, type[EdgekitError]]] = {"usage": UsageError, "conversion": ConversionError}
 
@@ -115,8 +119,11 @@ class Worker:
                 "Allow more: --memory-limit 16G. A model may also ask for more than any machine has.",
             )
         reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        site = crash_site(_end_of(self.log))
         raise self._crashed(
-            f"crashed during '{title}' ({reason})", "The framework did it; the log may name the operator."
+            f"crashed during '{title}' ({reason}){' ' if site else ''}{site}",
+            "A framework's operator did it, and no Python code can keep it from that: replace it, or take another "
+            "format or precision.",
         )
 
     def _crashed(self, what: str, hint: str) -> WorkerCrashed:
@@ -173,7 +180,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def _end_of(log: Path) -> str:
     with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
         return file.read().decode("utf-8", "replace")
 
 

@@ -1,24 +1,17 @@
 """Decide how artifacts are made before anything slow runs: the way, the target's wishes, what speaks against it."""
 
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from edgekit import catalog
 from edgekit.errors import UsageError
-from edgekit.fingerprint import hash_path, hash_request, hash_source, package_versions
+from edgekit.fingerprint import environment, hash_path, hash_request, hash_source
 from edgekit.limits import Limits
 from edgekit.model import SourceModel
 from edgekit.plan import INTEGER_IO, MAX_ERROR, ConversionPlan, DataRef, Format, IoType, Precision, Route
 from edgekit.routes import Way, check_names, find_way
 from edgekit.target import TargetProfile
-
-_PACKAGES: Final = (
-    "ai-edge-litert", "ai-edge-quantizer", "keras", "litert-converter", "litert-torch", "numpy", "onnx", "onnx-ir",
-    "onnx2torch", "onnxruntime", "onnxscript", "tensorflow", "tf2onnx", "torch",
-)  # fmt: skip
-"""Every package that can change what a conversion gives."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,8 +147,7 @@ def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Preci
     name = _name(request, plan)
     source = request.source
     given = (source.inputs, source.trusted, source.signature, facts.calibration)
-    versions = package_versions(_PACKAGES) | catalog.extensions()
-    key = hash_request(facts.source_sha256, name, plan, facts.profile, given, versions)
+    key = hash_request(facts.source_sha256, name, plan, facts.profile, given, environment())
     return Planned(plan=plan, way=way, name=name, key=key)
 
 

@@ -4,6 +4,7 @@ Standard output and error belong to the frameworks; the host keeps them in a log
 own.
 """
 
+import faulthandler
 import os
 import sys
 import traceback
@@ -25,6 +26,7 @@ _KINDS: Final = {"usage": UsageError, "conversion": ConversionError}
 
 def main() -> None:
     """Run one job."""
+    faulthandler.enable()  # a crash leaves its traceback in the log
     job_file, descriptor = sys.argv[1:]
     encoder = msgspec.json.Encoder()
     with os.fdopen(int(descriptor), "wb", buffering=0) as events:
