@@ -190,6 +190,14 @@ def _digits_keras(folder: Path) -> None:
     _trained(folder, "keras")
 
 
+@_writer
+def _uneven(folder: Path) -> None:
+    """One channel is a hundred times as large as the others."""
+    from models import net
+
+    net.write_uneven(folder, 100.0)
+
+
 def _trained(folder: Path, framework: str) -> None:
     """The demo's models."""
     import shutil
