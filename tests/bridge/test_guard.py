@@ -70,7 +70,10 @@ def test_who_waits_gets_it(device: str) -> None:
     waiting = threading.Thread(target=second)
     with held(device, "first"):
         waiting.start()
-        assert not free.wait(0.5)
+        asked = time.monotonic() + 20
+        while not progress.titles and time.monotonic() < asked:
+            time.sleep(0.05)
+        assert not free.wait(0.3)
     waiting.join()
     assert free.is_set()
     (title,) = progress.titles
