@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -457,6 +458,18 @@ def savedmodel_with_piped_variables(folder: Path) -> Words:
     (folder / "net" / "saved_model.pb").write_bytes(b"\x08\x01\x12\x02\n\x00")
     os.mkfifo(folder / "net" / "variables" / "variables.index")
     return ["net", "--format", "tflite", "--timeout", "8"]
+
+
+@_case
+def image_bomb(folder: Path) -> Words:
+    """A folder of images, one of which says that it has 10 GB of pixels."""
+    (folder / "data").mkdir()
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(header) - 4) + header + struct.pack(">I", zlib.crc32(header))
+    (folder / "data" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    _module(folder)
+    words = ["net.py:make_net", "--input", "input=1x3x8x4", "--format", "torchscript"]
+    return [*words, "--precision", "int8", "--calibration", "data"]
 
 
 @_case

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgekit.artifact import Artifact
 from edgekit.conversion import convert_all
+from edgekit.images import Images
 from edgekit.plan import Format, IoType, Precision
 from edgekit.planning import Request
 from edgekit.protocols import Progress
@@ -20,6 +21,7 @@ def convert(
     example_inputs: Any = None,
     calibration: Any = None,
     evaluation: Any = None,
+    images: Images | None = None,
     inputs: tuple[str, ...] = (),
     weights: str | Path = "",
     target: str = "host",
@@ -40,9 +42,11 @@ def convert(
         format: `tflite`, `torchscript` or `onnx`.
         precision: `fp32`, `fp16`, `dynamic-int8` or `int8`.
         example_inputs: For a live PyTorch module: a tensor, a sequence of tensors, or a mapping by argument name.
-        calibration: For int8: a path, an array with the sample as first axis, a mapping of input names to such
-            arrays, or a sequence of samples.
+        calibration: For int8: a path (`.npz`, `.npy`, a folder of them or of images), `file.py:function`, an array
+            with the sample as first axis, a mapping of input names to such arrays, a sequence of samples, or a
+            function or iterator that yields samples.
         evaluation: The same with an array `labels`, for accuracy.
+        images: How image files of these become inputs.
         inputs: Shapes as the command line writes them: `name=1x3x96x96:float32`.
         weights: The checkpoint for `file.py:factory`.
         target: The target profile's name.
@@ -79,6 +83,7 @@ def convert(
             name=name,
             calibration=save_data(calibration, Path(folder), "calibration"),
             evaluation=save_data(evaluation, Path(folder), "evaluation"),
+            images=images or Images(),
             max_error=max_error,
             max_drop=max_drop,
             io_type=io_type,

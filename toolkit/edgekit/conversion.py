@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -14,8 +13,6 @@ from edgekit.errors import EdgekitError
 from edgekit.fingerprint import hash_source
 from edgekit.isolation import Worker, WorkerCrashed, failure, worker
 from edgekit.jobs import Build, Built, ConvertJob, Depends, Failed
-from edgekit.model import SourceModel
-from edgekit.plan import DataRef
 from edgekit.planning import Planned, Request, plan_conversion
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Progress
@@ -89,7 +86,7 @@ class _Workshop:
         self._request = request
         self._folder = folder
         self._progress = progress
-        self._source, self._data = _with_data(request)
+        _check_data(request)
         self._source_sha256 = hash_source(request.source)
 
     def make_all(self, todo: Sequence[Planned]) -> dict[str, Made | NotMade]:
@@ -130,7 +127,7 @@ class _Workshop:
         since = _stopwatch()
         for event in running.events(self._progress):
             if isinstance(event, Depends):
-                depends = event.files
+                depends = (*depends, *event.files)
             elif isinstance(event, Built):
                 item = group[event.place]
                 artifact = self._keep(job.builds[event.place], item, depends)
@@ -142,19 +139,14 @@ class _Workshop:
 
     def _job(self, group: Sequence[Planned]) -> ConvertJob:
         return ConvertJob(
-            source=self._source,
+            source=self._request.source,
             source_sha256=self._source_sha256,
             reader=group[0].way.reader.name,
-            builds=tuple(self._build(item) for item in group),
+            builds=tuple(Build(plan=item.plan, name=item.name, folder=str(self._folder / item.key)) for item in group),
             calibration=self._request.calibration,
             evaluation=self._request.evaluation,
+            images=self._request.images,
         )
-
-    def _build(self, item: Planned) -> Build:
-        """The plan with its data sets' samples counted."""
-        refs: dict[str, Any] = {what: ref for what, ref in self._data.items() if getattr(item.plan, what) is not None}
-        plan = msgspec.structs.replace(item.plan, **refs)
-        return Build(plan=plan, name=item.name, folder=str(self._folder / item.key))
 
     def _keep(self, build: Build, item: Planned, depends: Sequence[str]) -> Artifact:
         artifact = load_artifact(publish(Path(build.folder), self._request.out, item.name))
@@ -181,13 +173,10 @@ def _by_reader(todo: Sequence[Planned]) -> Iterator[list[Planned]]:
     yield from groups.values()
 
 
-def _with_data(request: Request) -> tuple[SourceModel, dict[str, DataRef]]:
-    """Open the data sets; a source whose shapes the user did not give takes them from there."""
+def _check_data(request: Request) -> None:
+    """Refuse sets that are damaged, before a worker starts; a function of the user's runs in a worker alone."""
     from edgekit.dataset import DataSet
 
-    paths = {"calibration": request.calibration, "evaluation": request.evaluation}
-    sets = {what: DataSet(path, what=what) for what, path in paths.items() if path}
-    source = request.source
-    if sets and not source.inputs and source.kind in {"pytorch", "torchscript"}:
-        source = msgspec.structs.replace(source, inputs=next(iter(sets.values())).specs())
-    return source, {what: data.ref for what, data in sets.items()}
+    for what, path in (("calibration", request.calibration), ("evaluation", request.evaluation)):
+        if path:
+            DataSet(path, what=what, images=request.images)

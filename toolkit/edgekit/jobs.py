@@ -5,6 +5,7 @@ from typing import TypeAlias
 import msgspec
 
 from edgekit.artifact import Parity
+from edgekit.images import Images
 from edgekit.layers import Blame
 from edgekit.model import Signature, SourceModel
 from edgekit.plan import ConversionPlan
@@ -27,6 +28,7 @@ class ConvertJob(msgspec.Struct, frozen=True, kw_only=True, tag="convert"):
     builds: tuple[Build, ...]
     calibration: str = ""
     evaluation: str = ""
+    images: Images = Images()
 
 
 class VerifyJob(msgspec.Struct, frozen=True, kw_only=True, tag="verify"):
@@ -36,6 +38,7 @@ class VerifyJob(msgspec.Struct, frozen=True, kw_only=True, tag="verify"):
     source: SourceModel | None = None
     reader: str = ""
     evaluation: str = ""
+    images: Images | None = None
 
 
 class LayersJob(msgspec.Struct, frozen=True, kw_only=True, tag="layers"):

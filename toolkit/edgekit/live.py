@@ -4,7 +4,7 @@ A PyTorch module becomes an exported program, a Keras model a `.keras` file: fro
 other source, isolated and cached by content.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,7 +77,8 @@ def save_data(data: Any, folder: Path, what: str) -> str:
     """Store calibration or evaluation data; a path stays one.
 
     Args:
-        data: A path, an array (first axis the sample), a mapping of input names to arrays, or a sequence of samples.
+        data: A path, an array (first axis the sample), a mapping of input names to arrays, a sequence of samples, or
+            a function or iterator that yields samples, which are written one by one.
         folder: An empty folder.
         what: `calibration` or `evaluation`.
 
@@ -88,6 +89,8 @@ def save_data(data: Any, folder: Path, what: str) -> str:
         return ""
     if isinstance(data, str | Path):
         return str(data)
+    if callable(data) or isinstance(data, Iterator):
+        return _save_each(data() if callable(data) else data, folder / what, what)
     path = folder / f"{what}.npz"
     if isinstance(data, Mapping):
         arrays = {str(name): np.asarray(value) for name, value in data.items()}
@@ -97,6 +100,18 @@ def save_data(data: Any, folder: Path, what: str) -> str:
         raise UsageError(f"The {what} data are not arrays of one shape.", hint="Give an array, first axis the sample.")
     np.savez(path, **cast("Any", arrays))
     return str(path)
+
+
+def _save_each(samples: Iterable[Any], folder: Path, what: str) -> str:
+    """Store samples as they come, a file each."""
+    folder.mkdir()
+    for place, sample in enumerate(samples):
+        items = sample if isinstance(sample, Mapping) else {"data": sample}
+        arrays = {str(name): np.atleast_1d(np.asarray(value)) for name, value in items.items()}
+        if any(array.dtype.hasobject for array in arrays.values()):
+            raise UsageError(f"Sample {place} of the {what} data holds no numbers.", hint="Yield arrays, or dicts.")
+        np.savez(folder / f"{place:08d}.npz", **cast("Any", arrays))
+    return str(folder)
 
 
 def _is_array(data: Any) -> bool:

@@ -4,6 +4,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from edgekit.images import Images
 from edgekit.model import Representation
 
 Format: TypeAlias = Literal["tflite", "torchscript", "onnx"]
@@ -31,12 +32,20 @@ GOLDEN_SAMPLES: Final = 8
 """How many golden vectors an artifact carries: enough to show a data-dependent branch, small enough to push."""
 
 
-class DataRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A calibration or evaluation set, by its file's name and its content."""
+class DataRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A calibration or evaluation set, by its file's name and its content.
+
+    Attributes:
+        name: Its file's or folder's own name; `file.py:function` for a function.
+        sha256: The hash of all of it; of a function the hash of what it yielded.
+        samples: How many samples it holds.
+        images: How its image files became inputs; None where there are none.
+    """
 
     name: str
     sha256: str
     samples: int
+    images: Images | None = None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

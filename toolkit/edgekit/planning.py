@@ -7,11 +7,13 @@ import msgspec
 from edgekit import catalog
 from edgekit.errors import UsageError
 from edgekit.fingerprint import environment, hash_path, hash_request, hash_source
+from edgekit.images import Images, holds_images
 from edgekit.limits import Limits
 from edgekit.model import SourceModel
 from edgekit.plan import INTEGER_IO, MAX_ERROR, ConversionPlan, DataRef, Format, IoType, Precision, Route
 from edgekit.routes import Way, check_names, find_way
 from edgekit.target import TargetProfile
+from edgekit.user_code import split_function
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,11 +26,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         out: The folder that artifacts are written into.
         target: The target profile's name.
         name: What artifacts are called in front of format and precision; the source's own name when empty.
-        calibration: The calibration set's path; needed for int8.
-        evaluation: The evaluation set's path.
+        calibration: The calibration set: a path, or `file.py:function`; needed for int8.
+        evaluation: The evaluation set.
         max_error: The parity bar; the precision's default when None.
         max_drop: The accuracy that int8 may lose against its source, 0 to 1; None: as it comes.
         io_type: What real-valued inputs and outputs of int8 artifacts are in the model file.
+        images: How image files of these sets become inputs.
         use_cache: Whether an artifact made before by the same request may be taken.
         limits: The most time and memory that a worker may take.
     """
@@ -41,6 +44,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     calibration: str = ""
     evaluation: str = ""
+    images: Images = Images()
     max_error: float | None = None
     max_drop: float | None = None
     io_type: IoType = "float32"
@@ -72,8 +76,8 @@ def plan_conversion(request: Request) -> tuple[Planned, ...]:
     facts = _Facts(
         profile=catalog.targets().load(request.target),
         source_sha256=hash_source(request.source),
-        calibration=_data(request.calibration, "calibration"),
-        evaluation=_data(request.evaluation, "evaluation"),
+        calibration=_data(request.calibration, "calibration", request.images),
+        evaluation=_data(request.evaluation, "evaluation", request.images),
     )
     return tuple(
         _plan_one(request, facts, format_, precision) for format_ in request.formats for precision in request.precisions
@@ -120,13 +124,15 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: DataRef | None
 
 
-def _data(path: str, what: str) -> DataRef | None:
+def _data(text: str, what: str, images: Images) -> DataRef | None:
     """The set by name and content; its samples are counted when it is opened."""
-    if not path:
+    if not text:
         return None
-    if not Path(path).exists():
+    path = Path(split_function(text)[0])
+    if not path.exists():
         raise UsageError(f"There is no {what} data at {path}.")
-    return DataRef(name=Path(path).name, sha256=hash_path(path), samples=0)
+    shown = images if path.is_dir() and holds_images(path) else None
+    return DataRef(name=Path(text).name, sha256=hash_path(path), samples=0, images=shown)
 
 
 def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Precision) -> Planned:

@@ -3,6 +3,7 @@
 from edgekit import catalog
 from edgekit.artifact import Artifact, Parity
 from edgekit.errors import UsageError
+from edgekit.images import Images
 from edgekit.isolation import worker
 from edgekit.jobs import Blamed, Inspected, InspectJob, LayersJob, Verified, VerifyJob
 from edgekit.layers import Blame, find_reference
@@ -14,14 +15,20 @@ from edgekit.routes import Way, install_command, ways
 
 
 def verify(
-    artifact: Artifact, *, against: SourceModel | None = None, evaluation: str = "", progress: Progress | None = None
+    artifact: Artifact,
+    *,
+    against: SourceModel | None = None,
+    evaluation: str = "",
+    images: Images | None = None,
+    progress: Progress | None = None,
 ) -> Parity:
     """Measure an artifact's parity, and its accuracy where there are labels, on this host.
 
     Args:
         artifact: The artifact.
         against: Its source, loaded and run anew; without one, the golden vectors' recorded outputs are compared.
-        evaluation: The path of an evaluation set.
+        evaluation: An evaluation set: a path, or `file.py:function`.
+        images: How its image files become inputs; as when the artifact was made when None.
         progress: Told of each step.
 
     Raises:
@@ -30,7 +37,11 @@ def verify(
     """
     reader = _reader(against, artifact.manifest.plan.route.reader) if against is not None else None
     job = VerifyJob(
-        artifact=str(artifact.path), source=against, reader=reader.name if reader else "", evaluation=evaluation
+        artifact=str(artifact.path),
+        source=against,
+        reader=reader.name if reader else "",
+        evaluation=evaluation,
+        images=images,
     )
     with worker(job, reader.environment if reader else {}) as running:
         for event in running.events(progress or SilentProgress()):

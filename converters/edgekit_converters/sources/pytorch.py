@@ -2,7 +2,6 @@
 
 import importlib.util
 import inspect
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from edgekit.model import Representation, SourceKind, SourceModel
 from edgekit.plan import Objection
 from edgekit.protocols import LoadedSource, Requirement, SourceReader
 from edgekit.suggest import did_you_mean
+from edgekit.user_code import import_file
 from edgekit_converters.sources.checkpoint import load_weights
 from edgekit_converters.sources.inputs import resolve_inputs
 
@@ -53,15 +53,9 @@ class _PyTorchReader:
 def _build(model: SourceModel) -> Any:
     from torch import nn
 
-    path = Path(model.path).resolve()
-    sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None  # noqa: S101 - a .py file always has a loader
-    assert spec.loader is not None  # noqa: S101 - as above
-    code = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = code
+    path = Path(model.path)
     try:
-        spec.loader.exec_module(code)
+        code = import_file(path)
         factory = getattr(code, model.factory, None)
         built = factory() if callable(factory) and not isinstance(factory, nn.Module) else factory
     except Exception as error:

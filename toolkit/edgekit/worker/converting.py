@@ -7,7 +7,6 @@ import msgspec
 
 from edgekit import __version__, catalog
 from edgekit.artifact import GOLDEN, MANIFEST_VERSION, Manifest, Parity, SourceFacts, file_entry, write_manifest
-from edgekit.dataset import DataSet
 from edgekit.fingerprint import package_versions
 from edgekit.golden import golden_inputs, save_golden
 from edgekit.jobs import Build, Built, ConvertJob, StepBegan
@@ -16,6 +15,7 @@ from edgekit.plan import ConversionPlan
 from edgekit.protocols import Converted, LoadedSource, Tensors
 from edgekit.worker.budgeting import keep_within
 from edgekit.worker.checking import Reference, accuracy, check
+from edgekit.worker.data import Data, open_data
 from edgekit.worker.loading import Tell, load
 from edgekit.worker.steps import Steps
 
@@ -25,7 +25,7 @@ class _Bench(msgspec.Struct, frozen=True):
 
     job: ConvertJob
     source: LoadedSource
-    calibration: DataSet | None
+    data: Data
     reference: Reference
 
 
@@ -42,22 +42,19 @@ def convert(job: ConvertJob, tell: Tell) -> Iterator[Built | Exception]:
 
 
 def _prepare(job: ConvertJob, tell: Tell) -> _Bench:
-    source = load(job.source, job.reader, tell)
-    calibration = DataSet(job.calibration, what="calibration") if job.calibration else None
-    evaluation = DataSet(job.evaluation, what="evaluation") if job.evaluation else None
-    for data in (calibration, evaluation):
-        if data is not None:
-            data.check(source.signature)
+    data = open_data(job)
+    source = load(data.shaped(job.source), job.reader, tell)
+    data.check(source.signature, tell)
     tell(StepBegan(f"run the source in {source.framework}"))
-    inputs, origin = golden_inputs(source.signature, calibration, evaluation)
+    inputs, origin = golden_inputs(source.signature, data.calibration, data.evaluation)
     reference = Reference(
         inputs=inputs,
         outputs=[source.run(vector) for vector in inputs],
         origin=origin,
-        evaluation=evaluation,
-        accuracy=accuracy(source.run, source.signature, evaluation),
+        evaluation=data.evaluation,
+        accuracy=accuracy(source.run, source.signature, data.evaluation),
     )
-    return _Bench(job, source, calibration, reference)
+    return _Bench(job, source, data, reference)
 
 
 def _build(bench: _Bench, build: Build, tell: Tell) -> None:
@@ -66,16 +63,16 @@ def _build(bench: _Bench, build: Build, tell: Tell) -> None:
     folder.mkdir()
 
     def samples() -> Iterator[Tensors]:
-        if bench.calibration is not None:
-            yield from bench.calibration.samples(bench.source.signature)
+        if bench.data.calibration is not None:
+            yield from bench.data.calibration.samples(bench.source.signature)
 
     def make(plan: ConversionPlan, out: Path) -> Converted:
         return converter.convert(bench.source, plan, samples, out, Steps(tell))
 
-    plan, budget = build.plan, None
+    plan, budget = bench.data.counted(build.plan), None
     if plan.max_drop is not None:
         plan, budget = keep_within(plan, make, bench.reference, tell)
-        build = msgspec.structs.replace(build, plan=plan)
+    build = msgspec.structs.replace(build, plan=plan)
     made = make(plan, folder)
     save_golden(folder / GOLDEN, bench.reference.inputs, bench.reference.outputs)
     tell(StepBegan(f"{build.plan.label}: compare with the source"))
@@ -105,10 +102,16 @@ def _manifest(bench: _Bench, build: Build, made: Converted, parity: Parity) -> M
             operators=dict(source.operators),
         ),
         plan=plan,
-        packages=package_versions((*made.packages, "numpy")),
+        packages=package_versions((*made.packages, *_data_packages(plan))),
         parity=parity,
         quantized=made.quantized,
         operators=made.operators,
         reproducible=made.reproducible,
         notes=(*source.notes, *made.notes),
     )
+
+
+def _data_packages(plan: ConversionPlan) -> tuple[str, ...]:
+    """What read the samples."""
+    images = any(ref is not None and ref.images is not None for ref in (plan.calibration, plan.evaluation))
+    return ("numpy", "pillow") if images else ("numpy",)

@@ -7,6 +7,7 @@ from edgekit.dataset import DataSet
 from edgekit.errors import UsageError
 from edgekit.golden import load_golden
 from edgekit.jobs import StepBegan, VerifyJob
+from edgekit.plan import ConversionPlan
 from edgekit.protocols import LoadedSource
 from edgekit.worker.checking import Reference, accuracy, check
 from edgekit.worker.loading import Tell, load
@@ -16,7 +17,7 @@ def verify(job: VerifyJob, tell: Tell) -> Parity:
     """Measure parity, and accuracy where there are labels, now."""
     artifact = load_artifact(job.artifact)
     manifest = artifact.manifest
-    evaluation = DataSet(job.evaluation, what="evaluation") if job.evaluation else None
+    evaluation = _open(job, manifest.plan) if job.evaluation else None
     if evaluation is not None:
         evaluation.check(manifest.signature)
     reference = _recorded(artifact, evaluation)
@@ -30,6 +31,12 @@ def verify(job: VerifyJob, tell: Tell) -> Parity:
         )
     tell(StepBegan(f"run {manifest.name}"))
     return check(artifact.model, manifest.signature, manifest.plan, reference)
+
+
+def _open(job: VerifyJob, plan: ConversionPlan) -> DataSet:
+    """The evaluation set; its images are preprocessed as those were that the artifact was made with."""
+    recorded = next((ref.images for ref in (plan.evaluation, plan.calibration) if ref and ref.images), None)
+    return DataSet(job.evaluation, what="evaluation", images=job.images or recorded)
 
 
 def _recorded(artifact: Artifact, evaluation: DataSet | None) -> Reference:

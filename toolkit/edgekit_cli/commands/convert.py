@@ -1,10 +1,11 @@
 """`edgekit convert`: source model in, verified artifacts out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit_cli.image_options import IMAGES, take_images
 from edgekit_cli.options import DURATION, JSON, SHARE, SIZE
 
 if TYPE_CHECKING:
@@ -23,8 +24,14 @@ if TYPE_CHECKING:
 @click.option("--target", default="host", show_default=True, help="The target profile (see `edgekit targets list`).")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=SHAPE:DTYPE", help="x=1x3x96x96:float32; repeatable.")
 @click.option("--weights", type=click.Path(), default="", help="The checkpoint for file.py:factory.")
-@click.option("--calibration", type=click.Path(), default="", help="Samples for int8: .npz, .npy or a folder of them.")
-@click.option("--eval", "evaluation", type=click.Path(), default="", help="Samples with labels (.npz), for accuracy.")
+@click.option(
+    "--calibration",
+    type=click.Path(),
+    default="",
+    help="Samples for int8: .npz, .npy, a folder of them or of images, or file.py:function.",
+)
+@click.option("--eval", "evaluation", type=click.Path(), default="", help="Samples with labels, in the same forms.")
+@IMAGES
 @click.option("--max-error", type=float, help="Parity bar: relative RMS error. Default by precision: 1e-4 to 0.1.")
 @click.option("--max-drop", type=SHARE, default=None, help="Accuracy int8 may lose, e.g. 0.5%: keeps layers in float.")
 @click.option(
@@ -57,7 +64,7 @@ def convert(
     timeout: float,
     memory_limit: int | None,
     as_json: bool,
-    **options: object,
+    **options: Any,
 ) -> int:
     """Convert SOURCE into one artifact for each format and precision.
 
@@ -85,9 +92,10 @@ def convert(
         source=open_source(source, weights=weights, inputs=given, trusted=trust, signature=signature),
         formats=formats,  # type: ignore[arg-type]  # checked above
         precisions=precisions,  # type: ignore[arg-type]  # checked above
+        images=take_images(options),
         use_cache=not no_cache,
         limits=Limits(timeout_s=timeout, memory=memory_limit or most_memory()),
-        **options,  # type: ignore[arg-type]  # named and typed by click
+        **options,
     )
     if dry_run:
         print_plan(plan_conversion(request), as_json=as_json)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--plot", type=click.Path(dir_okay=False), default="", help="With --layers: write a chart, HTML.")
 @click.option("--weights", type=click.Path(), default="", help="The checkpoint for --against file.py:factory.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=SHAPE:DTYPE", help="As for `edgekit convert`.")
-@click.option("--eval", "evaluation", type=click.Path(), default="", help="Samples with labels (.npz), for accuracy.")
+@click.option("--eval", "evaluation", type=click.Path(), default="", help="Samples with labels, for accuracy.")
 @click.option("--trust", is_flag=True, help="Code in the source file may run: pickles, Lambda layers.")
 @JSON
 def verify(
