@@ -13,6 +13,7 @@ pytest_plugins = [
     "peers.openssh",
     "peers.postgres",
     "peers.programs",
+    "peers.uboot",
     "peers.virtual",
     "peers.wheels",
 ]

@@ -110,7 +110,8 @@ def test_listing_what_exists_imports_no_framework() -> None:
     """Readers, converters, runtimes and transports say what they need; they import it when work starts."""
     code = (
         "import sys; from edgekit import catalog\n"
-        "for find in (catalog.readers, catalog.converters, catalog.runtimes, catalog.transports): find()\n"
+        "kinds = catalog.readers, catalog.converters, catalog.runtimes, catalog.transports, catalog.flashers\n"
+        "for find in kinds: find()\n"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgekit.deployment import push as push
     from edgekit.deployment import rollback as rollback
     from edgekit.errors import EdgekitError as EdgekitError
+    from edgekit.flashing import flash as flash
     from edgekit.html_report import write_report as write_report
     from edgekit.measure import benchmark as benchmark
     from edgekit.measure import benchmark_pair as benchmark_pair
@@ -36,6 +37,7 @@ _HOMES: Final = {
     "benchmark_pair": "edgekit.measure",
     "compare": "edgekit.comparison",
     "convert": "edgekit.api",
+    "flash": "edgekit.flashing",
     "load_artifact": "edgekit.artifact",
     "open_store": "edgekit.store",
     "probe": "edgekit.probing",

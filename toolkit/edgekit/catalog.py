@@ -1,8 +1,8 @@
 """Finds converters, readers, runtimes, transports and profiles without importing anything heavy.
 
 Known packages are listed here by module; third parties register entry points of the same groups. A module ends
-with its typed constant: `READER`, `CONVERTER`, `RUNTIMES`, `TRANSPORT`, `HARNESS` or `LIBRARY`. Importing such a
-module must not import a framework: it says what it needs (`requires`) and imports it when work starts.
+with its typed constant: `READER`, `CONVERTER`, `RUNTIMES`, `TRANSPORT`, `FLASHER`, `HARNESS` or `LIBRARY`. Importing
+such a module must not import a framework: it says what it needs (`requires`) and imports it when work starts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from edgekit.errors import UsageError
 from edgekit.protocols import (
     Converter,
     Deployer,
+    Flasher,
     Guard,
     Harness,
     Probe,
@@ -26,6 +27,7 @@ from edgekit.protocols import (
     TargetLibrary,
     Transport,
 )
+from edgekit.serial_url import SERIAL
 from edgekit.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ TRANSPORTS: Final = (
     "edgekit_bridge.transports.adb",
     "edgekit_bridge.transports.virtual",
 )
+FLASHERS: Final = ("edgekit_bridge.flashers.ymodem",)
+LINES: Final = frozenset({SERIAL})
+"""Schemes of URLs that reach a line, on which no programs run: firmware answers there, or a bootloader."""
 TARGETS: Final = "edgekit_targets.library"
 RUNTIMES: Final = "edgekit_bridge.harness.runtimes"
 TRACERS: Final = {"tflite": "edgekit_bridge.tracing.tflite", "onnx": "edgekit_bridge.tracing.onnx"}
@@ -123,6 +128,35 @@ def transport(scheme: str) -> Transport:
     if scheme in known:
         return known[scheme]
     raise UsageError(f"No transport reaches {scheme}: devices.", hint=did_you_mean(scheme, known, "transports"))
+
+
+@cache
+def flashers() -> Sequence[Flasher]:
+    """Every way to flash, ours first."""
+    ours: list[Flasher] = [import_module(name).FLASHER for name in FLASHERS]
+    return (*ours, *_third_party("flashers"))
+
+
+def flasher(name: str) -> Flasher:
+    """The way to flash of this name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    known = {item.name: item for item in flashers()}
+    if name in known:
+        return known[name]
+    raise UsageError(f"There is no way to flash called {name!r}.", hint=did_you_mean(name, known, "methods"))
+
+
+def check_scheme(scheme: str) -> None:
+    """See that something reaches devices of a URL's scheme.
+
+    Raises:
+        UsageError: Nothing does.
+    """
+    if scheme not in LINES:
+        transport(scheme)
 
 
 def harness(runtime: str = "") -> Harness:

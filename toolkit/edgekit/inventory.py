@@ -62,7 +62,7 @@ def find_devices(text: str) -> tuple[Device, ...]:
     if text.startswith(GROUP):
         return _find_group(text.removeprefix(GROUP))
     if ":" in text:
-        catalog.transport(parse_device(text).scheme)
+        catalog.check_scheme(parse_device(text).scheme)
         return (_virtual_devices().get(text, Device(name=text, url=text)),)
     known = {device.name: device for device in (*_virtual_devices().values(), *load_inventory())}
     if text in known:
@@ -177,7 +177,7 @@ def add_device(device: Device) -> None:
             f"{PROJECT_FILE} has a device {device.name!r} already.",
             hint=f"Choose another name, or remove it first: edgekit devices remove {device.name}",
         )
-    catalog.transport(parse_device(device.url).scheme)
+    catalog.check_scheme(parse_device(device.url).scheme)
     if device.target:
         catalog.targets().load(device.target)
     keys = {"url": device.url, "target": device.target, "tags": list(device.tags)}

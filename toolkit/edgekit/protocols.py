@@ -1,4 +1,4 @@
-"""What converters, readers, runtimes, transports, harnesses and stores offer; none of them holds state.
+"""What converters, readers, runtimes, transports, harnesses, flashers and stores offer; none of them holds state.
 
 The pipeline knows these and nothing else of the packages above it; `edgekit.catalog` finds who implements them.
 """
@@ -13,6 +13,8 @@ import msgspec
 from edgekit.artifact import Artifact, QuantizedShare
 from edgekit.device import DeviceUrl
 from edgekit.device_facts import DeviceFacts
+from edgekit.firmware_image import ImageFormat
+from edgekit.flash_job import Flashed, FlashJob
 from edgekit.model import Representation, Signature, SourceKind, SourceModel, TensorSpec
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.run import Clock, Run, Schedule
@@ -468,6 +470,36 @@ class Harness(Protocol):
         """As `measure`, of two artifacts that take turns in the same processes.
 
         `slowed` slows each of the two down by this share of its time, to prove that it is found; their runs say so.
+        """
+
+
+class Flasher(Protocol):
+    """Writes images into boards in one way."""
+
+    name: str
+    title: str
+    """What it talks to, in a few words."""
+    images: Sequence[ImageFormat]
+    """What it takes."""
+    options: Mapping[str, str]
+    """Its own options, each with what it does."""
+    evidence: str
+    """What it was proven on, or `untested on hardware`."""
+    keeps_previous: bool
+    """Whether it can read what was there before."""
+    needs_port: bool
+    """Whether somebody has to say where the board is."""
+    requires: Sequence[Requirement]
+
+    def objections(self, job: FlashJob) -> Sequence[Objection]:
+        """Why this image cannot go there this way, as far as it shows without the board."""
+
+    def flash(self, job: FlashJob, progress: Progress) -> Flashed:
+        """Write and verify it.
+
+        Raises:
+            DeviceError: The board does not answer, is another one or in the wrong mode, or does not hold what was
+                written; each with its next step.
         """
 
 

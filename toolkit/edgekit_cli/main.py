@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "push": "Put artifacts on devices, as updates.",
     "rollback": "Switch back to the version that was there before.",
     "artifacts": "List the artifacts on a device.",
+    "flash": "Write firmware into a board, and verify it there.",
     "virtual": "Create and run emulated devices.",
     "targets": "Describe devices, and check what fits them.",
     "doctor": "Show what works here, and how to get the rest.",

@@ -76,6 +76,19 @@ class Size(click.ParamType[int]):
         return int(float(match[1]) * 1024 ** " KMG".index(match[2].upper() or " "))
 
 
+class Address(click.ParamType[int]):
+    """An address, written as `0x08000000` or as a plain number."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: "Parameter | None", ctx: "Context | None") -> int:
+        """Read it."""
+        match = re.fullmatch(r"0[xX]([0-9a-fA-F_]{1,20})|(\d{1,20})", str(value))
+        if not match:
+            self.fail(f"{value!r} is no address; write 0x08000000.", param, ctx)
+        return int(match[1], 16) if match[1] else int(match[2])
+
+
 class Celsius(click.ParamType[float]):
     """Degrees Celsius, written as `35C` or `35`."""
 
@@ -139,6 +152,7 @@ class Since(click.ParamType[str]):
         return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+ADDRESS: Final = Address()
 DURATION: Final = Duration()
 SINCE: Final = Since()
 SHARE: Final = Share()

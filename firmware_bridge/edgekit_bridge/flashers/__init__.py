@@ -1,0 +1,1 @@
+"""Ways to flash boards, one a file; each ends with its constant `FLASHER`."""
