@@ -47,7 +47,7 @@ def refusal(text: str) -> UsageError:
     return caught.value
 
 
-@pytest.mark.parametrize("url", ["local:", "ssh://pi@pi4.local:22", "virtual:pi4"])
+@pytest.mark.parametrize("url", ["local:", "ssh://pi@pi4.local:22", "virtual:pi4", "serial:/dev/ttyUSB0"])
 def test_a_url_is_a_device_without_an_inventory(project: Path, url: str) -> None:
     """Not even one that is wrong is looked at."""
     project.write_text("not = = toml")
@@ -102,7 +102,7 @@ def test_a_virtual_device_is_found_by_its_record(project: Path) -> None:
         ("group:lap", "No device has the tag 'lap'", "Did you mean lab"),
         ("group:", "No device has the tag ''", "Known tags: all, arm, lab"),
         ("shh://pi", "No transport reaches shh: devices", "Did you mean ssh"),
-        ("serial:///dev/ttyUSB0", "No transport reaches serial: devices", ""),
+        ("telnet://pi4.local", "No transport reaches telnet: devices", ""),
         ("ssh://pi:secret@host", "must not hold a password", ""),
     ],
 )
