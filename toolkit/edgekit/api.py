@@ -22,6 +22,7 @@ def convert(
     calibration: Any = None,
     evaluation: Any = None,
     images: Images | None = None,
+    layout: str = "",
     inputs: tuple[str, ...] = (),
     weights: str | Path = "",
     target: str = "host",
@@ -47,6 +48,7 @@ def convert(
             function or iterator that yields samples.
         evaluation: The same with an array `labels`, for accuracy.
         images: How image files of these become inputs.
+        layout: `NHWC` or `NCHW`: how the artifact takes and gives tensors of four dimensions; as the source when empty.
         inputs: Shapes as the command line writes them: `name=1x3x96x96:float32`.
         weights: The checkpoint for `file.py:factory`.
         target: The target profile's name.
@@ -84,6 +86,7 @@ def convert(
             calibration=save_data(calibration, Path(folder), "calibration"),
             evaluation=save_data(evaluation, Path(folder), "evaluation"),
             images=images or Images(),
+            layout=layout,
             max_error=max_error,
             max_drop=max_drop,
             io_type=io_type,

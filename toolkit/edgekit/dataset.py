@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekit.errors import UsageError
 from edgekit.images import Images
+from edgekit.layout import given_as, turn
 from edgekit.model import Signature, TensorSpec
 from edgekit.plan import DataRef
 from edgekit.protocols import Array
@@ -30,14 +31,17 @@ class DataSet:
         path: An `.npz`, an `.npy`, a folder of them or of images, or `file.py:function`.
         what: What it is called in messages: `calibration`, `evaluation`.
         images: How image files become inputs.
+        layout: What the model's tensors of four dimensions were turned into (`NHWC`), so that samples, which are as the
+            source takes them, are turned too; empty for nothing.
 
     Raises:
         UsageError: It is missing, damaged, empty, holds objects, or its arrays differ in length.
     """
 
-    def __init__(self, path: Path | str, *, what: str, images: Images | None = None) -> None:
+    def __init__(self, path: Path | str, *, what: str, images: Images | None = None, layout: str = "") -> None:
         self.path = Path(path)
         self._what = what
+        self._layout = layout
         file, function = split_function(str(path))
         if not Path(file).exists():
             raise UsageError(f"There is no {what} data at {file}.")
@@ -93,15 +97,17 @@ class DataSet:
 
     def samples(self, signature: Signature, places: Sequence[int] | None = None) -> Iterator[dict[str, Array]]:
         """Samples shaped as the signature says, by input name; all of them, or those at `places`, in rising order."""
-        for number, raw in enumerate(self._samples.raw(places, signature.inputs)):
-            yield self._fitted(raw, signature, number if places is None else places[number])
+        given = [given_as(spec, self._layout) for spec in signature.inputs]
+        for number, raw in enumerate(self._samples.raw(places, given)):
+            fitted = self._fitted(raw, given, number if places is None else places[number])
+            yield {spec.name: turn(fitted[spec.name], spec, self._layout) for spec in signature.inputs}
 
     def sample(self, place: int, signature: Signature) -> dict[str, Array]:
         """One sample, its batch axis added."""
         return next(self.samples(signature, [place]))
 
-    def _fitted(self, raw: Raw, signature: Signature, place: int) -> dict[str, Array]:
-        names = [spec.name for spec in signature.inputs]
+    def _fitted(self, raw: Raw, inputs: Sequence[TensorSpec], place: int) -> dict[str, Array]:
+        names = [spec.name for spec in inputs]
         if len(raw) == 1 and len(names) == 1:
             raw = {names[0]: next(iter(raw.values()))}
         for name in names:
@@ -112,7 +118,7 @@ class DataSet:
         if extra:
             hint = did_you_mean(extra[0], names, "inputs")
             raise UsageError(f"{self.path} has {extra[0]!r}, which is no input of the model.", hint=hint)
-        return {spec.name: self._shaped(raw[spec.name], spec, place) for spec in signature.inputs}
+        return {spec.name: self._shaped(raw[spec.name], spec, place) for spec in inputs}
 
     def _shaped(self, value: Array, spec: TensorSpec, place: int) -> Array:
         wanted = tuple(int(dim) for dim in spec.shape)

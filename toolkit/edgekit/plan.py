@@ -67,6 +67,7 @@ class ConversionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         io_type: What real-valued inputs and outputs are in the model file: `int8` lets the caller quantize, by the
             scale and zero point of the manifest's signature.
         engine: The quantized engine the target wants (`qnnpack`, `x86`, `onednn`); TorchScript int8 only.
+        layout: What tensors of four dimensions are turned into (`NHWC`); empty for as the source has them.
         calibration: Representative inputs; set for `int8`.
         evaluation: Inputs with labels, for accuracy.
         max_error: The parity bar, relative RMS error (see `MAX_ERROR`).
@@ -83,6 +84,7 @@ class ConversionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     max_error: float
     io_type: IoType = "float32"
     engine: str = ""
+    layout: str = ""
     calibration: DataRef | None = None
     evaluation: DataRef | None = None
     max_drop: float | None = None

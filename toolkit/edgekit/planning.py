@@ -8,6 +8,7 @@ from edgekit import catalog
 from edgekit.errors import UsageError
 from edgekit.fingerprint import environment, hash_path, hash_request, hash_source
 from edgekit.images import Images, holds_images
+from edgekit.layout import NATURAL, check_layout
 from edgekit.limits import Limits
 from edgekit.model import SourceModel
 from edgekit.plan import INTEGER_IO, MAX_ERROR, ConversionPlan, DataRef, Format, IoType, Precision, Route
@@ -31,6 +32,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         max_error: The parity bar; the precision's default when None.
         max_drop: The accuracy that int8 may lose against its source, 0 to 1; None: as it comes.
         io_type: What real-valued inputs and outputs of int8 artifacts are in the model file.
+        layout: How artifacts take and give their tensors of four dimensions: `NHWC` or `NCHW`; empty for as the source.
         images: How image files of these sets become inputs.
         use_cache: Whether an artifact made before by the same request may be taken.
         limits: The most time and memory that a worker may take.
@@ -44,6 +46,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     calibration: str = ""
     evaluation: str = ""
+    layout: str = ""
     images: Images = Images()
     max_error: float | None = None
     max_drop: float | None = None
@@ -71,6 +74,7 @@ def plan_conversion(request: Request) -> tuple[Planned, ...]:
     check_names(request.formats, request.precisions)
     if request.max_drop is not None:
         _check_budget(request)
+    layout = _layout(request)
     if request.io_type != "float32":
         _check_integer_io(request)
     facts = _Facts(
@@ -80,8 +84,27 @@ def plan_conversion(request: Request) -> tuple[Planned, ...]:
         evaluation=_data(request.evaluation, "evaluation", request.images),
     )
     return tuple(
-        _plan_one(request, facts, format_, precision) for format_ in request.formats for precision in request.precisions
+        _plan_one(request, facts, format_, precision, layout)
+        for format_ in request.formats
+        for precision in request.precisions
     )
+
+
+def _layout(request: Request) -> str:
+    """What tensors are to be turned into; empty when they stay as the source has them.
+
+    Raises:
+        UsageError: There is no such layout, or the source cannot be turned.
+    """
+    check_layout(request.layout)
+    if not request.layout or request.layout == NATURAL[request.source.kind]:
+        return ""
+    if request.source.kind == "torchscript":
+        raise UsageError(
+            f"{request.source.path} keeps its layout: TorchScript's control flow cannot be built around.",
+            hint="Give the model as file.py:factory, .pt2 or ONNX.",
+        )
+    return request.layout
 
 
 def _check_budget(request: Request) -> None:
@@ -135,8 +158,8 @@ def _data(text: str, what: str, images: Images) -> DataRef | None:
     return DataRef(name=Path(text).name, sha256=hash_path(path), samples=0, images=shown)
 
 
-def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Precision) -> Planned:
-    way = find_way(request.source.kind, format_, precision)
+def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Precision, layout: str) -> Planned:
+    way = find_way(request.source.kind, format_, precision, through="torch" if layout else None)
     plan = ConversionPlan(
         format=format_,
         precision=precision,
@@ -144,6 +167,7 @@ def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Preci
         route=Route(reader=way.reader.name, representation=way.reader.representation, converter=way.converter.name),
         io_type=request.io_type if precision == "int8" else "float32",
         engine=_engine(facts.profile, format_, precision),
+        layout=layout,
         calibration=facts.calibration if precision == "int8" else None,
         evaluation=facts.evaluation,
         max_error=MAX_ERROR[precision] if request.max_error is None else request.max_error,
@@ -168,7 +192,8 @@ def _name(request: Request, plan: ConversionPlan) -> str:
     stem = request.name or Path(request.source.path).stem
     target = () if plan.target == "host" else (plan.target,)
     io = () if plan.io_type == "float32" else (f"{plan.io_type}io",)
-    return "-".join((stem, plan.format, plan.precision, *io, *target))
+    layout = (plan.layout.lower(),) if plan.layout else ()
+    return "-".join((stem, plan.format, plan.precision, *io, *layout, *target))
 
 
 def _check(source: SourceModel, way: Way, plan: ConversionPlan, profile: TargetProfile) -> None:

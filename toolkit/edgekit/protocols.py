@@ -66,6 +66,17 @@ class LoadedSource(Protocol):
         """Run once, all inputs by name and of the signature's shape; outputs by name."""
 
 
+class RelayableSource(LoadedSource, Protocol):
+    """A source that can be had in another layout; those that PyTorch holds can."""
+
+    def relaid(self, layout: str) -> LoadedSource:
+        """The same model with its tensors of four dimensions in this layout.
+
+        Raises:
+            UsageError: It has none.
+        """
+
+
 class SourceReader(Protocol):
     """Loads source models of some kinds into one representation."""
 

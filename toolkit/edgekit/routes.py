@@ -10,7 +10,7 @@ import msgspec
 from edgekit import catalog
 from edgekit.errors import UsageError
 from edgekit.fingerprint import package_version
-from edgekit.model import SourceKind
+from edgekit.model import Representation, SourceKind
 from edgekit.plan import FORMATS, PRECISIONS, Format, Precision
 from edgekit.protocols import Converter, Requirement, SourceReader
 from edgekit.suggest import did_you_mean
@@ -36,13 +36,13 @@ def ways(kind: SourceKind, format_: Format, precision: Precision) -> Sequence[Wa
     ]
 
 
-def find_way(kind: SourceKind, format_: Format, precision: Precision) -> Way:
-    """The first usable way.
+def find_way(kind: SourceKind, format_: Format, precision: Precision, *, through: Representation | None = None) -> Way:
+    """The first usable way; with `through`, of those that load the source into this.
 
     Raises:
         UsageError: There is no such way, or none is installed; the hint says what to install.
     """
-    found = ways(kind, format_, precision)
+    found = [way for way in ways(kind, format_, precision) if through is None or way.reader.representation == through]
     usable = [way for way in found if not way.missing]
     if usable:
         return usable[0]

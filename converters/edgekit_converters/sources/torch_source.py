@@ -95,6 +95,12 @@ class TorchSource:
         }
         return {name: value.numpy() for name, value in self._outputs(tensors).items()}
 
+    def relaid(self, layout: str) -> "TorchSource":
+        """The same model with its tensors of four dimensions in this layout."""
+        from edgekit_converters.sources.torch_layout import TurnedSource
+
+        return TurnedSource(self, layout)
+
     def flat(self, module: nn.Module | None = None) -> nn.Module:
         """The model, or a changed copy of its module, by position and flat."""
         return Flat(module or self.module, self.call, [spec.name for spec in self.signature.inputs])

@@ -16,7 +16,7 @@ from edgekit.protocols import Converted, LoadedSource, Tensors
 from edgekit.worker.budgeting import keep_within
 from edgekit.worker.checking import Reference, accuracy, check
 from edgekit.worker.data import Data, open_data
-from edgekit.worker.loading import Tell, load
+from edgekit.worker.loading import Tell, laid_out, load
 from edgekit.worker.steps import Steps
 
 
@@ -43,7 +43,7 @@ def convert(job: ConvertJob, tell: Tell) -> Iterator[Built | Exception]:
 
 def _prepare(job: ConvertJob, tell: Tell) -> _Bench:
     data = open_data(job)
-    source = load(data.shaped(job.source), job.reader, tell)
+    source = laid_out(load(data.shaped(job.source), job.reader, tell), _layout(job))
     data.check(source.signature, tell)
     tell(StepBegan(f"run the source in {source.framework}"))
     inputs, origin = golden_inputs(source.signature, data.calibration, data.evaluation)
@@ -55,6 +55,11 @@ def _prepare(job: ConvertJob, tell: Tell) -> _Bench:
         accuracy=accuracy(source.run, source.signature, data.evaluation),
     )
     return _Bench(job, source, data, reference)
+
+
+def _layout(job: ConvertJob) -> str:
+    """What every artifact of the job is turned into."""
+    return job.builds[0].plan.layout
 
 
 def _build(bench: _Bench, build: Build, tell: Tell) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import msgspec
 
 from edgekit.dataset import DataSet
-from edgekit.images import Images
 from edgekit.jobs import ConvertJob, Depends
 from edgekit.model import Signature, SourceModel
 from edgekit.plan import ConversionPlan
@@ -64,10 +63,11 @@ def open_data(job: ConvertJob) -> Data:
         UsageError: One is missing or damaged.
     """
     return Data(
-        calibration=_open(job.calibration, "calibration", job.images),
-        evaluation=_open(job.evaluation, "evaluation", job.images),
+        calibration=_open(job, job.calibration, "calibration"),
+        evaluation=_open(job, job.evaluation, "evaluation"),
     )
 
 
-def _open(text: str, what: str, images: Images) -> DataSet | None:
-    return DataSet(text, what=what, images=images) if text else None
+def _open(job: ConvertJob, text: str, what: str) -> DataSet | None:
+    layout = job.builds[0].plan.layout
+    return DataSet(text, what=what, images=job.images, layout=layout) if text else None

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from edgekit import catalog
 from edgekit.jobs import Depends, Event, StepBegan
 from edgekit.model import SourceModel
-from edgekit.protocols import LoadedSource
+from edgekit.protocols import LoadedSource, RelayableSource
 
 _OURS: Final = ("edgekit", "edgekit_bridge", "edgekit_converters", "edgekit_targets")
 
@@ -38,6 +38,15 @@ def load(source: SourceModel, reader_name: str, tell: Tell) -> LoadedSource:
     hashed = os.path.realpath(source.weights)  # the source's own hash holds it
     tell(Depends(tuple(file for file in used if file != hashed)))
     return loaded
+
+
+def laid_out(source: LoadedSource, layout: str) -> LoadedSource:
+    """The source in the layout that a plan asks for.
+
+    Raises:
+        UsageError: It has no tensor that could be turned.
+    """
+    return cast("RelayableSource", source).relaid(layout) if layout else source
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from edgekit.jobs import StepBegan, VerifyJob
 from edgekit.plan import ConversionPlan
 from edgekit.protocols import LoadedSource
 from edgekit.worker.checking import Reference, accuracy, check
-from edgekit.worker.loading import Tell, load
+from edgekit.worker.loading import Tell, laid_out, load
 
 
 def verify(job: VerifyJob, tell: Tell) -> Parity:
@@ -22,7 +22,7 @@ def verify(job: VerifyJob, tell: Tell) -> Parity:
         evaluation.check(manifest.signature)
     reference = _recorded(artifact, evaluation)
     if job.source is not None:
-        source = load(job.source, job.reader, tell)
+        source = laid_out(load(job.source, job.reader, tell), manifest.plan.layout)
         _check_same_interface(artifact, source)
         reference = msgspec.structs.replace(
             reference,
@@ -36,7 +36,7 @@ def verify(job: VerifyJob, tell: Tell) -> Parity:
 def _open(job: VerifyJob, plan: ConversionPlan) -> DataSet:
     """The evaluation set; its images are preprocessed as those were that the artifact was made with."""
     recorded = next((ref.images for ref in (plan.evaluation, plan.calibration) if ref and ref.images), None)
-    return DataSet(job.evaluation, what="evaluation", images=job.images or recorded)
+    return DataSet(job.evaluation, what="evaluation", images=job.images or recorded, layout=plan.layout)
 
 
 def _recorded(artifact: Artifact, evaluation: DataSet | None) -> Reference:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What int8 artifacts take and give (int8: TFLite).",
 )
+@click.option("--layout", default="", help="NHWC or NCHW: how artifacts take images. Default: as the source does.")
 @click.option("--out", "-o", type=click.Path(file_okay=False, path_type=Path), default=".", help="Where artifacts go.")
 @click.option("--name", default="", help="What artifacts are called. Default: the source's name.")
 @click.option("--signature", default="", help="Which signature of a SavedModel or TFLite file. Default: its only one.")
