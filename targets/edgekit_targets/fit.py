@@ -10,9 +10,10 @@ _RUNTIME_BYTES: Final[dict[Format, int]] = {
     "tflite": 40_000_000,
     "torchscript": 230_000_000,
     "onnx": 50_000_000,
+    "c": 30_000_000,
 }
 """Resident memory of Python, NumPy and the imported runtime, before a model (measured: LiteRT 2.3 35 MB, torch 2.13
-224 MB, ONNX Runtime 1.32 47 MB)."""
+224 MB, ONNX Runtime 1.32 47 MB; C has Python and NumPy alone)."""
 
 _SYSTEM_BYTES: Final = 128 * 2**20
 """What the device's own system keeps to itself."""

@@ -73,11 +73,12 @@ def _cpu_fields(file: Path) -> dict[str, str]:
 
 def _runtimes(arch: Arch, features: tuple[str, ...]) -> tuple[RuntimeFact, ...]:
     if arch == "armv7l":
-        return (RuntimeFact(format="tflite", package="tflite-runtime"),)
+        return (RuntimeFact(format="tflite", package="tflite-runtime"), RuntimeFact(format="c", package="cc"))
     return (
         RuntimeFact(format="tflite", package="ai-edge-litert"),
         RuntimeFact(format="torchscript", package="torch", engine=_engine(arch, features)),
         RuntimeFact(format="onnx", package="onnxruntime"),
+        RuntimeFact(format="c", package="cc"),
     )
 
 

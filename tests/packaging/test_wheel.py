@@ -49,7 +49,7 @@ def _source_files() -> Iterator[str]:
     for home in HOMES:
         for pattern in (
             "edgekit*/py.typed",
-            *(f"edgekit*/**/*.{kind}" for kind in ("py", "sh", "toml", "j2", "css", "js")),
+            *(f"edgekit*/**/*.{kind}" for kind in ("py", "sh", "toml", "j2", "css", "js", "c", "h")),
         ):
             yield from (path.relative_to(ROOT / home).as_posix() for path in (ROOT / home).glob(pattern))
 

@@ -166,6 +166,33 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[KeptLayer, ...]
 
 
+class LayerWork(msgspec.Struct, frozen=True, kw_only=True):
+    """One layer of a compiled model: its name, its operator, and its multiply-accumulates for one inference."""
+
+    name: str
+    operator: str
+    macs: int
+
+
+class Footprint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes on a microcontroller, as far as it is known before the firmware is built.
+
+    Attributes:
+        weight_bytes: Constants, in flash.
+        arena_bytes: The one memory that all tensors share, in RAM.
+        layers: What is computed, in order.
+    """
+
+    weight_bytes: int
+    arena_bytes: int
+    layers: tuple[LayerWork, ...]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(layer.macs for layer in self.layers)
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of an artifact.
 
@@ -187,6 +214,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         reproducible: Whether the same inputs give the same bytes; False names the reason in `notes`.
         notes: What a careful reader should know: substitutions made, folded layers, skipped optimizations.
         budget: How an accuracy budget was kept; None where there was none.
+        footprint: What it takes on a microcontroller; formats `c` and `tflm`.
     """
 
     manifest_version: int
@@ -206,6 +234,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     reproducible: bool
     notes: tuple[str, ...]
     budget: Budget | None = None
+    footprint: Footprint | None = None
 
     @property
     def model_bytes(self) -> int:
@@ -240,8 +269,11 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def canonical(manifest: Manifest) -> bytes:
-    """The bytes that the artifact's id is the hash of."""
-    return msgspec.json.encode(msgspec.to_builtins(manifest), order="deterministic")
+    """The bytes that the artifact's id is the hash of; `footprint` came later, and where there is none says nothing."""
+    values = msgspec.to_builtins(manifest)
+    if manifest.footprint is None:
+        del values["footprint"]
+    return msgspec.json.encode(values, order="deterministic")
 
 
 def artifact_id(manifest: Manifest) -> str:

@@ -53,6 +53,9 @@ CONVERTERS: Final = (
     "edgekit_converters.formats.onnx_from_torch",
     "edgekit_converters.formats.onnx_from_onnx",
     "edgekit_converters.formats.tflite_from_tflite",
+    "edgekit_converters.formats.c_from_torch",
+    "edgekit_converters.formats.c_from_tensorflow",
+    "edgekit_converters.formats.c_from_tflite",
 )
 TRANSPORTS: Final = (
     "edgekit_bridge.transports.local",

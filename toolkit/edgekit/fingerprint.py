@@ -19,6 +19,9 @@ from edgekit.model import SourceModel
 _OURS: Final = ("edgekit", "edgekit_bridge", "edgekit_converters")
 """Our packages that decide what an artifact is."""
 
+_CODE: Final = {".py", ".c", ".h"}
+"""What is code in them."""
+
 
 def hash_path(path: Path | str) -> str:
     """SHA-256 of a file, or of a folder's files with their names, hexadecimal.
@@ -61,7 +64,7 @@ def _own_code() -> str:
     """SHA-256 of our modules: in a checkout they change without the version."""
     found = [find_spec(package) for package in _OURS]
     folders = [place for spec in found if spec for place in spec.submodule_search_locations or ()]
-    files = sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
+    files = sorted(file for folder in folders for file in Path(folder).rglob("*") if file.suffix in _CODE)
     return hashlib.sha256("".join(map(_hash_file, files)).encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
-from edgekit.artifact import Artifact, QuantizedShare
+from edgekit.artifact import Artifact, Footprint, QuantizedShare
 from edgekit.device import DeviceUrl
 from edgekit.device_facts import DeviceFacts
 from edgekit.firmware_image import ImageFormat
@@ -137,6 +137,7 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True):
         packages: Distributions that had a hand in it, beside edgekit.
         reproducible: Whether the same inputs give the same bytes.
         notes: What a careful reader should know.
+        footprint: What it takes on a microcontroller, where the format is for one.
     """
 
     model: Path
@@ -147,6 +148,7 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[str, ...]
     reproducible: bool = True
     notes: tuple[str, ...] = ()
+    footprint: Footprint | None = None
 
 
 class Converter(Protocol):

@@ -25,9 +25,11 @@ import math
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -335,6 +337,17 @@ def onnxruntime_module() -> Any:
     return onnxruntime
 
 
+def c_compiler() -> str:
+    """The C compiler of this machine."""
+    need_numpy()
+    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        if name and shutil.which(name):
+            return name
+    raise HarnessError(
+        "no-compiler", "There is no C compiler: no cc, gcc or clang is found. Install one (apt-get install gcc)."
+    )
+
+
 ONNX_ERRORS = 3
 """ONNX Runtime's severity of errors (onnxruntime_c_api.h, OrtLoggingLevel)."""
 
@@ -460,20 +473,9 @@ class TfliteModel:
             if changed:
                 self._interpreter.allocate_tensors()
             for spec, detail, array in arrays:
-                self._interpreter.set_tensor(detail["index"], self._stored(spec, detail, array))
+                self._interpreter.set_tensor(detail["index"], stored(spec, detail, array))
         except (ValueError, RuntimeError) as error:
             raise HarnessError("bad-input", first_line(error)) from error
-
-    def _stored(self, spec: Spec, detail: Any, array: Any) -> Any:
-        dtype = detail["dtype"]
-        if is_integer(dtype) and array.dtype.kind == "f":
-            affine = quantization(spec, detail)
-            if affine is None:
-                raise HarnessError(
-                    "bad-input", "Input {!r} takes integers and the model has no scale for it.".format(spec["name"])
-                )
-            return affine.store(array, dtype)
-        return as_type(array, dtype, spec["name"])
 
     def invoke(self) -> None:
         """Run once."""
@@ -485,17 +487,7 @@ class TfliteModel:
     def outputs(self) -> Dict[str, Any]:
         """The outputs of the last run by name, as real numbers."""
         held = self._interpreter
-        return {
-            spec["name"]: self._real(spec, detail, held.get_tensor(detail["index"])) for spec, detail in self._outputs
-        }
-
-    def _real(self, spec: Spec, detail: Any, value: Any) -> Any:
-        import numpy as np
-
-        if is_integer(value.dtype) and (spec.get("quantization") or np.dtype(spec["dtype"]).kind == "f"):
-            affine = quantization(spec, detail)
-            return value if affine is None else affine.load(value)
-        return value
+        return {spec["name"]: real(spec, detail, held.get_tensor(detail["index"])) for spec, detail in self._outputs}
 
     def run(self, values: Dict[str, Any]) -> Dict[str, Any]:
         """Inputs by name in, outputs by name out."""
@@ -561,6 +553,29 @@ def quantization(spec: Spec, detail: Any) -> Optional[Affine]:
     if not len(found["scales"]):
         return None
     return Affine(found["scales"], found["zero_points"], int(found["quantized_dimension"]), rank)
+
+
+def stored(spec: Spec, detail: Any, array: Any) -> Any:
+    """An input in the type that the model file takes; real numbers are quantized where that is integers."""
+    dtype = detail["dtype"]
+    if is_integer(dtype) and array.dtype.kind == "f":
+        affine = quantization(spec, detail)
+        if affine is None:
+            raise HarnessError(
+                "bad-input", "Input {!r} takes integers and the model has no scale for it.".format(spec["name"])
+            )
+        return affine.store(array, dtype)
+    return as_type(array, dtype, spec["name"])
+
+
+def real(spec: Spec, detail: Any, value: Any) -> Any:
+    """An output as real numbers where the source gives real numbers."""
+    import numpy as np
+
+    if is_integer(value.dtype) and (spec.get("quantization") or np.dtype(spec["dtype"]).kind == "f"):
+        affine = quantization(spec, detail)
+        return value if affine is None else affine.load(value)
+    return value
 
 
 def bound(spec: Spec, place: int, details: Dict[str, Any], role: str) -> Any:
@@ -861,6 +876,166 @@ def onnx_errors(kind: str) -> Iterator[None]:
         raise HarnessError(kind, first_line(error)) from error
 
 
+class CModel:
+    """A `model.c`, compiled here into a library. A sample is one `edgekit_invoke`."""
+
+    method = "wall time of edgekit_invoke alone, compiled here with -O2: inputs are set before, outputs are not read"
+
+    def __init__(
+        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str, delegate: str
+    ) -> None:
+        del engine  # TorchScript's
+        if delegate != "default" or threads != 1:
+            raise HarnessError("delegate", "C models have one thread and no delegate.")
+        self._compiler = c_compiler()
+        self._library = c_library(self._compiler, path)
+        self._inputs = self._details(inputs, "inputs")
+        self._outputs = self._details(outputs, "outputs")
+        self.timed: Callable[[], Any] = partial(self._library.edgekit_invoke, None)
+
+    def _details(self, specs: Sequence[Spec], role: str) -> List[Tuple[int, Spec, Dict[str, Any]]]:
+        """Each tensor's place in the model, found by its name, and what the model says of it."""
+        found = [c_detail(tensor) for tensor in (c_tensor() * len(specs)).in_dll(self._library, "edgekit_" + role)]
+        places = {detail["name"]: place for place, detail in enumerate(found)}
+        missing = [spec["name"] for spec in specs if spec["name"] not in places]
+        if missing:
+            raise HarnessError(
+                "bad-model", "model.c has no {} {!r}; it has {}.".format(role[:-1], missing[0], ", ".join(places))
+            )
+        return [(places[spec["name"]], spec, found[places[spec["name"]]]) for spec in specs]
+
+    def running(self) -> ContextManager[Any]:
+        """What inference happens inside of; nothing for this runtime."""
+        return NoContext()
+
+    def set_inputs(self, values: Dict[str, Any]) -> None:
+        """Give the inputs by name; real numbers are quantized where the model takes integers."""
+        import ctypes
+
+        import numpy as np
+
+        arrays = [(place, spec, detail, np.asarray(given(values, spec))) for place, spec, detail in self._inputs]
+        for place, spec, detail, value in arrays:
+            check_shape(spec, detail["shape"], value)
+            content = stored(spec, detail, value).tobytes()
+            ctypes.memmove(self._library.edgekit_input(place), content, len(content))
+
+    def invoke(self) -> None:
+        """Run once."""
+        self._library.edgekit_invoke(None)
+
+    def outputs(self) -> Dict[str, Any]:
+        """The outputs of the last run by name, as real numbers."""
+        import ctypes
+
+        import numpy as np
+
+        found = {}
+        for place, spec, detail in self._outputs:
+            content = ctypes.string_at(self._library.edgekit_output(place), detail["bytes"])
+            value = np.frombuffer(content, detail["dtype"]).reshape(detail["shape"])
+            found[spec["name"]] = real(spec, detail, value)
+        return found
+
+    def run(self, values: Dict[str, Any]) -> Dict[str, Any]:
+        """Inputs by name in, outputs by name out."""
+        self.set_inputs(values)
+        self.invoke()
+        return self.outputs()
+
+    def operators(self, count: int) -> List[Dict[str, Any]]:
+        """Time each layer, as the model calls back after it."""
+        import ctypes
+
+        ended: List[float] = []
+        callback = ctypes.CFUNCTYPE(None, ctypes.c_uint32)(lambda _: ended.append(clock()))
+        times: List[List[float]] = []
+        for _ in range(count):
+            del ended[:]
+            start = clock()
+            self._library.edgekit_invoke(callback)
+            times.append([end - begin for begin, end in zip([start, *ended], ended)])
+        layers = (c_layer() * len(ended)).in_dll(self._library, "edgekit_layers")
+        return [
+            {"name": "{} {}".format(layer.op.decode(), layer.name.decode()), "calls": 1.0,
+             "self_ns": nanoseconds(sum(one[place] for one in times) / count)}
+            for place, layer in enumerate(layers)
+        ]  # fmt: skip
+
+    def delegate(self) -> str:
+        """What executes the graph."""
+        return "none: compiled C"
+
+    def packages(self) -> Dict[str, str]:
+        """Versions of what the harness itself needs."""
+        return installed_versions(["numpy"])
+
+    def describe(self) -> str:
+        """The compiler with its version."""
+        return "C, " + c_version(self._compiler)
+
+
+def c_version(compiler: str) -> str:
+    """The first line in which a compiler tells what it is."""
+    done = subprocess.run([compiler, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return (done.stdout.decode("utf-8", "replace").splitlines() or [compiler])[0]
+
+
+def c_library(compiler: str, path: str) -> Any:
+    """Compile a model into a library of the process; its file is gone when this returns."""
+    import ctypes
+
+    with tempfile.TemporaryDirectory() as folder:
+        library = os.path.join(folder, "model.so")
+        command = [compiler, "-std=c99", "-O2", "-ffp-contract=off", "-shared", "-fPIC", "-o", library, path, "-lm"]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+        if done.returncode:
+            told = done.stderr.decode("utf-8", "replace")
+            wrong = [line for line in told.splitlines() if "error" in line] or [told.strip()[-300:]]
+            raise HarnessError("bad-model", "{} does not compile: {}".format(os.path.basename(path), wrong[0][:300]))
+        loaded = ctypes.CDLL(library)
+    loaded.edgekit_input.restype = loaded.edgekit_output.restype = ctypes.c_void_p
+    return loaded
+
+
+def c_tensor() -> Any:
+    """`edgekit_tensor` of model.h."""
+    import ctypes
+
+    fields = [
+        ("name", ctypes.c_char_p), ("dtype", ctypes.c_char_p), ("rank", ctypes.c_uint32),
+        ("shape", ctypes.POINTER(ctypes.c_uint32)), ("bytes", ctypes.c_uint32),
+        ("scale", ctypes.c_float), ("zero_point", ctypes.c_int32),
+    ]  # fmt: skip
+    return type("Tensor", (ctypes.Structure,), {"_fields_": fields})
+
+
+def c_layer() -> Any:
+    """`edgekit_layer` of model.h."""
+    import ctypes
+
+    fields = [("name", ctypes.c_char_p), ("op", ctypes.c_char_p), ("macs", ctypes.c_uint32)]
+    return type("Layer", (ctypes.Structure,), {"_fields_": fields})
+
+
+def c_detail(tensor: Any) -> Dict[str, Any]:
+    """A tensor of a C model as LiteRT's interpreter would tell of it."""
+    import numpy as np
+
+    quantized = bool(tensor.scale)
+    return {
+        "name": tensor.name.decode(),
+        "dtype": np.dtype(tensor.dtype.decode()),
+        "shape": tuple(tensor.shape[: tensor.rank]),
+        "bytes": tensor.bytes,
+        "quantization_parameters": {
+            "scales": [tensor.scale] if quantized else [],
+            "zero_points": [tensor.zero_point] if quantized else [],
+            "quantized_dimension": 0,
+        },
+    }
+
+
 def check_shape(spec: Spec, wanted: Sequence[Any], array: Any) -> None:
     """Refuse an array whose sizes the model does not take; what is no number in `wanted` may be any size."""
     fits = len(wanted) == array.ndim and all(
@@ -896,13 +1071,14 @@ def onnx_operators(events: Sequence[Dict[str, Any]], count: int) -> List[Dict[st
     ]
 
 
-MODELS: Dict[str, Any] = {"tflite": TfliteModel, "torchscript": TorchscriptModel, "onnx": OnnxModel}
+MODELS: Dict[str, Any] = {"tflite": TfliteModel, "torchscript": TorchscriptModel, "onnx": OnnxModel, "c": CModel}
 """The adapter for each format; every one has the methods of `TfliteModel`."""
 
 IMPORTS: Dict[str, Callable[[], Any]] = {
     "tflite": tflite_interpreter,
     "torchscript": torch_module,
     "onnx": onnxruntime_module,
+    "c": c_compiler,
 }
 """What imports the runtime of a format."""
 

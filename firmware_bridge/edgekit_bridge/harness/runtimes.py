@@ -14,7 +14,7 @@ from edgekit.plan import Format
 from edgekit.protocols import Array, Requirement, Runtime, Tensors
 from edgekit_bridge.harness import on_device
 
-_ERRORS: Final[Mapping[str, Callable[[str], EdgekitError]]] = {"bad-input": UsageError}
+_ERRORS: Final[Mapping[str, Callable[[str], EdgekitError]]] = {"bad-input": UsageError, "no-compiler": UsageError}
 """The error for a kind of `HarnessError`; every other kind is a `MeasurementError`."""
 
 
@@ -38,6 +38,28 @@ class _Session:
             return outputs
 
 
+class _CompilerRuntime:
+    """Compiles format `c` with this host's compiler."""
+
+    name = "C compiler"
+    format: Format = "c"
+    requires: Sequence[Requirement] = ()
+
+    def describe(self) -> str:
+        """The compiler with its version."""
+        with typed_errors():
+            return f"C, {on_device.c_version(on_device.c_compiler())}"
+
+    def open(self, model: Path, signature: Signature, *, threads: int, engine: str) -> _Session:
+        """Compile a model and load it.
+
+        Raises:
+            UsageError: There is no C compiler.
+            MeasurementError: The model does not compile.
+        """
+        return _open(self.format, model, signature, threads=threads, engine=engine)
+
+
 class _HostRuntime:
     def __init__(self, name: str, format_: Format, requires: Sequence[Requirement], label: str, package: str) -> None:
         self.name = name
@@ -56,11 +78,13 @@ class _HostRuntime:
         Raises:
             MeasurementError: The runtime is missing or cannot load it.
         """
-        inputs, outputs = msgspec.to_builtins((signature.inputs, signature.outputs))
-        with typed_errors():
-            return _Session(
-                on_device.open_model(self.format, str(model), inputs, outputs, threads=threads, engine=engine)
-            )
+        return _open(self.format, model, signature, threads=threads, engine=engine)
+
+
+def _open(format_: Format, model: Path, signature: Signature, *, threads: int, engine: str) -> _Session:
+    inputs, outputs = msgspec.to_builtins((signature.inputs, signature.outputs))
+    with typed_errors():
+        return _Session(on_device.open_model(format_, str(model), inputs, outputs, threads=threads, engine=engine))
 
 
 RUNTIMES: tuple[Runtime, ...] = (
@@ -77,4 +101,5 @@ RUNTIMES: tuple[Runtime, ...] = (
     _HostRuntime(
         "ONNX Runtime", "onnx", (Requirement(module="onnxruntime", extra="onnx"),), "ONNX Runtime", "onnxruntime"
     ),
+    _CompilerRuntime(),
 )

@@ -34,7 +34,7 @@ class TfliteFile(on_device.TfliteModel):
             piece, data = (data, b"") if place == len(details) - 1 else (data[:size], data[size:])
             array = np.frombuffer(piece[: len(piece) // kind.itemsize * kind.itemsize], kind)
             found[detail["index"]] = array.reshape(detail["shape"]) if len(piece) == size else array
-        return {spec["name"]: self._real(spec, detail, found[detail["index"]]) for spec, detail in self._outputs}
+        return {spec["name"]: on_device.real(spec, detail, found[detail["index"]]) for spec, detail in self._outputs}
 
 
 def open_tflite(model: Path, manifest: Manifest) -> TfliteFile:

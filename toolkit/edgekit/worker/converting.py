@@ -113,6 +113,7 @@ def _manifest(bench: _Bench, build: Build, made: Converted, parity: Parity) -> M
         operators=made.operators,
         reproducible=made.reproducible,
         notes=(*source.notes, *made.notes),
+        footprint=made.footprint,
     )
 
 

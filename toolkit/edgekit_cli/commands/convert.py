@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Convert a trained model into verified artifacts.")
 @click.argument("source")
 @click.option(
-    "--format", "-f", "formats", multiple=True, required=True, help="tflite, torchscript or onnx; repeatable."
+    "--format", "-f", "formats", multiple=True, required=True, help="tflite, torchscript, onnx or c; repeatable."
 )
 @click.option(
     "--precision", "-p", "precisions", multiple=True, default=("fp32",), show_default=True,

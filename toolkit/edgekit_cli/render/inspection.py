@@ -7,8 +7,9 @@ from typing import Final
 
 import click
 
-from edgekit.artifact import Artifact
+from edgekit.artifact import Artifact, Footprint
 from edgekit.jobs import Inspected
+from edgekit.layers import short_name
 from edgekit.model import SourceModel, TensorSpec
 from edgekit_cli.render.artifacts import artifact_json, parity_words, size
 from edgekit_cli.render.json import print_json
@@ -34,6 +35,8 @@ def print_artifact(artifact: Artifact, *, as_json: bool) -> None:
     if manifest.plan.calibration is not None:
         _fact("calibration", f"{manifest.plan.calibration.name}, {manifest.plan.calibration.samples} samples")
     _fact("operators", _counts(manifest.operators))
+    if manifest.footprint is not None:
+        _footprint(manifest.footprint)
     source = manifest.source
     _fact("source", f"{source.name} ({source.kind}), {source.parameters:,} parameters, {source.framework}")
     route = manifest.plan.route
@@ -66,6 +69,16 @@ def _fact(name: str, value: str) -> None:
     click.echo(f"{click.style(name.ljust(_NAME_WIDTH), bold=True)}{lines[0]}")
     for line in lines[1:]:
         click.echo(" " * _NAME_WIDTH + line)
+
+
+def _footprint(footprint: Footprint) -> None:
+    """What it takes on a microcontroller, and where the work is."""
+    _fact("flash", f"{size(footprint.weight_bytes)} of weights, beside the code")
+    _fact("RAM", f"{size(footprint.arena_bytes)} of arena, beside the stack")
+    _fact("work", f"{footprint.macs:,} multiply-accumulates")
+    for layer in footprint.layers:
+        work = f", {layer.macs:,}" if layer.macs else ""
+        _fact("layer", f"{layer.operator} {short_name(layer.name)}{work}")
 
 
 def _tensors(what: str, specs: tuple[TensorSpec, ...]) -> None:

@@ -1,0 +1,7 @@
+"""PyTorch to C, by way of TFLite."""
+
+from edgekit.protocols import Converter
+from edgekit_converters.formats import tflite_from_torch
+from edgekit_converters.formats.c_source import CompiledToC
+
+CONVERTER: Converter = CompiledToC(tflite_from_torch.CONVERTER)
