@@ -79,7 +79,7 @@ class TestProgram:
             ({"mode": "probe"}, "version", "has version None"),
             (["no object"], "version", "has version None"),
             ({"job_version": 1, "mode": "fly"}, "job", "'fly', not one of measure, pair, operators, golden, probe"),
-            ({"job_version": 1, "mode": "measure", "format": "mlpackage"}, "job", "onnx, c, not 'mlpackage'"),
+            ({"job_version": 1, "mode": "measure", "format": "mlpackage"}, "job", "executorch, not 'mlpackage'"),
             ({"job_version": 1, "mode": "measure", "format": "tflite"}, "internal", "KeyError"),
         ],
         ids=["newer", "none", "no object", "mode", "format", "incomplete"],

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import pytest
 
 from edgekit import catalog
@@ -84,7 +85,8 @@ def opened(device: str) -> AbstractContextManager[Link]:
 
 def content(folder: str | Path | PurePosixPath) -> dict[str, bytes]:
     """Every file of a version but the recipe."""
-    return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.name != ".recipe"}
+    files = (path for path in Path(folder).rglob("*") if path.is_file() and path.name != ".recipe")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def current(link: Link, name: str = "payload") -> dict[str, bytes]:
@@ -147,6 +149,17 @@ class TestPush:
         artifact = make_payload(noise(1_000), file="my  model $(x) 'é'*.tflite")
         assert content(push(artifact, device=device).folder) == content(artifact.path)
 
+    def test_a_model_of_several_folders(self, device: str, make_payload: MakePayload) -> None:
+        """Every file is in its folder again; the next version builds on it."""
+        data = noise(300_000)
+        push(make_payload(data, file="model/1/saved_model.pb"), device=device)
+        artifact = make_payload(data + noise(1_000, 1), file="model/1/saved_model.pb")
+        pushed = push(artifact, device=device)
+        assert "model/1/saved_model.pb" in content(pushed.folder)
+        assert content(pushed.folder) == content(artifact.path)
+        assert pushed.sent_bytes < 200_000
+        assert push(artifact, device=device).sent_bytes == 0
+
 
 class TestHostile:
     @pytest.mark.parametrize("name", ["../up", "", ".", "a/b", "-rf", "a\nb", ".."])
@@ -154,6 +167,17 @@ class TestHostile:
         """It would be a folder on the device."""
         with pytest.raises(UsageError, match="name"):
             push(make_payload(noise(10), name=name), device="local:")
+
+    @pytest.mark.parametrize("file", ["model/../../../up", "/etc/passwd", "model//x", "model/-rf", "./x"])
+    def test_a_path_in_an_artifact_that_leads_elsewhere(self, file: str, make_payload: MakePayload) -> None:
+        """It would be a file outside the version's folder."""
+        artifact = make_payload(noise(10))
+        entry = msgspec.structs.replace(artifact.manifest.files[0], name=file)
+        write_manifest(
+            artifact.path, msgspec.structs.replace(artifact.manifest, files=(*artifact.manifest.files, entry))
+        )
+        with pytest.raises(UsageError, match="leads elsewhere"):
+            push(artifact.path, device="local:")
 
     def test_a_file_of_the_artifact_that_would_be_a_step(self, make_payload: MakePayload) -> None:
         """A line's end in a file's name would end a step for the device and begin another."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edgekit
 from edgekit.conversion import Outcome, convert_all
 from edgekit.errors import ConversionError, UsageError
 from edgekit.plan import Format, Precision
@@ -95,6 +96,21 @@ def test_a_savedmodel_goes_to_tflite_in_every_precision(models: Path, tmp_path: 
     assert [manifest.parity.passed for manifest in manifests] == [True] * 4
     inputs = [(manifest.precision, manifest.signature.inputs[0].dtype) for manifest in manifests]
     assert inputs == [("fp32", "float32"), ("fp16", "float32"), ("dynamic-int8", "float32"), ("int8", "int8")]
+
+
+def test_a_model_goes_to_tensorflow_serving(models: Path, tmp_path: Path) -> None:
+    """As a versioned folder whose signature takes any batch; it is pushed like any other artifact."""
+    (made,) = _convert(models, "net.keras", tmp_path, ("savedmodel",), ("fp32",)).made
+    artifact = made.artifact
+    names = [entry.name for entry in artifact.manifest.files]
+    assert {"model/1/saved_model.pb", "model/1/variables/variables.index"} <= set(names)
+    assert artifact.manifest.model_bytes == sum(
+        entry.bytes for entry in artifact.manifest.files if entry.name != "golden.npz"
+    )
+    assert artifact.manifest.parity.passed
+    assert {spec.name for spec in artifact.manifest.signature.outputs} == {"probs", "height"}
+    assert "any batch" in artifact.manifest.notes[0]
+    assert edgekit.push(artifact, device="local:", check=True).sent_bytes > 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -284,7 +284,7 @@ def make_payload(tmp_path: Path) -> MakePayload:
 
 def payload_artifact(folder: Path, data: bytes, *, name: str = "payload", file: str = "model.tflite") -> Artifact:
     """An artifact that carries any bytes; `name` and `file` are its and its model's."""
-    folder.mkdir()
+    (folder / file).parent.mkdir(parents=True)
     (folder / file).write_bytes(data)
     np.savez(folder / "golden.npz", x=np.zeros(4, np.float32))
     write_manifest(folder, msgspec.structs.replace(manifest(folder, file, ""), name=name))
@@ -308,7 +308,7 @@ def manifest(folder: Path, model: str, engine: str) -> Manifest:
             inputs=(TensorSpec(name="x", shape=(1, 4), dtype="float32"),),
             outputs=(TensorSpec(name="y", shape=(1, 3), dtype="float32"),),
         ),
-        files=(file_entry(folder / model), file_entry(folder / "golden.npz")),
+        files=(file_entry(folder / model, model), file_entry(folder / "golden.npz")),
         source=SourceFacts(kind="pytorch", name="linear.py", sha256="0" * 64, framework="torch", parameters=15),
         plan=ConversionPlan(
             format=format_,

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from edgekit.artifact import MANIFEST, MANIFEST_VERSION, Artifact, artifact_id, load_artifact
+from edgekit.artifact import MANIFEST, MANIFEST_VERSION, Artifact, artifact_id, file_entry, load_artifact
 from edgekit.errors import UsageError
 
 MakeArtifact = Callable[..., Artifact]
@@ -51,7 +52,23 @@ def test_a_manifest_cannot_reach_outside_its_folder(artifact: Artifact) -> None:
     with pytest.raises(UsageError, match="leads elsewhere"):
         load_artifact(artifact.path)
     _rewrite(artifact, files=files, model="../secret")
-    with pytest.raises(UsageError, match=r"lists no file '../secret'"):
+    with pytest.raises(UsageError, match="leads elsewhere"):
+        load_artifact(artifact.path)
+    _rewrite(artifact, files=files, model="model")
+    with pytest.raises(UsageError, match=r"lists no file 'model'"):
+        load_artifact(artifact.path)
+
+
+def test_a_folder_of_the_model_is_no_link(artifact: Artifact, tmp_path: Path) -> None:
+    """Else files of the user's, of known content, would be taken for the model's."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "weights").write_bytes(b"weights")
+    (artifact.path / "model").symlink_to(elsewhere)
+    files = json.loads((artifact.path / MANIFEST).read_text())["files"]
+    entry = msgspec.to_builtins(file_entry(elsewhere / "weights", "model/weights"))
+    _rewrite(artifact, files=[*files, entry])
+    with pytest.raises(UsageError, match="behind a link"):
         load_artifact(artifact.path)
 
 

@@ -31,7 +31,7 @@ _REMAKE: Final = "Make the artifact again with `edgekit convert`."
 
 
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the artifact."""
+    """A file of the artifact; `name` is its path in there, with slashes."""
 
     name: str
     sha256: str
@@ -202,7 +202,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         name: What the artifact is called, without suffix.
         format: What runs it.
         precision: Its number format.
-        model: The model file's entry in `files`, by name.
+        model: The model file's entry in `files`, by name, or the folder that all files of the model are below.
         signature: Its inputs and outputs by the source's names, with the file's own as `binding`.
         files: Every file but the manifest.
         source: Where it comes from.
@@ -238,8 +238,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def model_bytes(self) -> int:
-        """The size of the model file."""
-        return next(entry.bytes for entry in self.files if entry.name == self.model)
+        """The size of the model file, or of all files of the model."""
+        return sum(entry.bytes for entry in self.files if is_part(entry.name, self.model))
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,7 +251,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def model(self) -> Path:
-        """The model file."""
+        """The model file, or folder."""
         return self.path / self.manifest.model
 
     @property
@@ -266,6 +266,11 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
             OSError: The manifest cannot be read any more.
         """
         return (*self.manifest.files, file_entry(self.path / MANIFEST))
+
+
+def is_part(name: str, model: str) -> bool:
+    """Whether a file is the model, or one of the files in the model's folder."""
+    return name == model or name.startswith(f"{model}/")
 
 
 def canonical(manifest: Manifest) -> bytes:
@@ -287,11 +292,17 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_bytes(pretty + b"\n")
 
 
-def file_entry(path: Path) -> FileEntry:
-    """The entry for a file: its name, hash and size."""
+def file_entry(path: Path, name: str = "") -> FileEntry:
+    """The entry for a file: its name, or its path in the artifact where that is another, hash and size."""
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return FileEntry(name=path.name, sha256=digest, bytes=path.stat().st_size)
+    return FileEntry(name=name or path.name, sha256=digest, bytes=path.stat().st_size)
+
+
+def folder_entries(folder: Path) -> tuple[FileEntry, ...]:
+    """The entries of every file in a folder and below, in the order of their names."""
+    files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
+    return tuple(file_entry(path, name) for name, path in files)
 
 
 def load_artifact(path: Path | str) -> Artifact:
@@ -302,10 +313,10 @@ def load_artifact(path: Path | str) -> Artifact:
     """
     folder = Path(path)
     manifest = _read_manifest(folder)
-    _check_names(folder, [manifest.name, *(entry.name for entry in manifest.files)])
-    listed = {entry.name for entry in manifest.files}
+    parts = [part for name in (manifest.model, *(entry.name for entry in manifest.files)) for part in name.split("/")]
+    _check_names(folder, [manifest.name, *parts])
     for needed in (manifest.model, GOLDEN):
-        if needed not in listed:
+        if not any(is_part(entry.name, needed) for entry in manifest.files):
             raise UsageError(f"{folder / MANIFEST} lists no file {needed!r}.", hint=_REMAKE)
     for entry in manifest.files:
         _check_file(folder, entry)
@@ -341,7 +352,9 @@ def _check_file(folder: Path, entry: FileEntry) -> None:
     path = folder / entry.name
     if not path.is_file():
         raise UsageError(f"{folder} lacks its file {entry.name}.", hint=_REMAKE)
-    if file_entry(path) != entry:
+    if any(parent.is_symlink() for parent in path.parents if folder in parent.parents):
+        raise UsageError(f"{path} lies elsewhere, behind a link.", hint=_REMAKE)
+    if file_entry(path, entry.name) != entry:
         raise UsageError(f"{path} is damaged: its SHA-256 is not the manifest's.", hint=_REMAKE)
 
 

@@ -56,6 +56,8 @@ CONVERTERS: Final = (
     "edgekit_converters.formats.c_from_torch",
     "edgekit_converters.formats.c_from_tensorflow",
     "edgekit_converters.formats.c_from_tflite",
+    "edgekit_converters.formats.executorch",
+    "edgekit_converters.formats.savedmodel",
 )
 TRANSPORTS: Final = (
     "edgekit_bridge.transports.local",

@@ -7,7 +7,7 @@ import msgspec
 from edgekit.images import Images
 from edgekit.model import Representation
 
-Format: TypeAlias = Literal["tflite", "torchscript", "onnx", "c"]
+Format: TypeAlias = Literal["tflite", "torchscript", "onnx", "c", "executorch", "savedmodel"]
 Precision: TypeAlias = Literal["fp32", "fp16", "dynamic-int8", "int8"]
 
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -27,6 +27,15 @@ and far over what a wrong weight gives; 3e-3 is 50 dB, half precision's 11-bit m
 (measured: 71 dB); 0.1 is 20 dB, under which an 8-bit network's top-1 answers start to change (measured on small
 CNNs: 30 to 36 dB is within a point of accuracy, 16 dB loses 2.5).
 """
+
+MAX_ERROR_OF: Final[dict[tuple[Format, Precision], float]] = {("executorch", "fp16"): 1e-2}
+"""Where a runtime needs another bar: XNNPACK also adds up in half precision (measured: 48 dB on a small CNN)."""
+
+
+def default_max_error(format_: Format, precision: Precision) -> float:
+    """The parity bar that holds when the user gives none."""
+    return MAX_ERROR_OF.get((format_, precision), MAX_ERROR[precision])
+
 
 GOLDEN_SAMPLES: Final = 8
 """How many golden vectors an artifact carries: enough to show a data-dependent branch, small enough to push."""

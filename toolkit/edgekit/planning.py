@@ -11,7 +11,7 @@ from edgekit.images import Images, holds_images
 from edgekit.layout import NATURAL, check_layout
 from edgekit.limits import Limits
 from edgekit.model import SourceModel
-from edgekit.plan import INTEGER_IO, MAX_ERROR, ConversionPlan, DataRef, Format, IoType, Precision, Route
+from edgekit.plan import INTEGER_IO, ConversionPlan, DataRef, Format, IoType, Precision, Route, default_max_error
 from edgekit.routes import Way, check_names, find_way
 from edgekit.target import TargetProfile
 from edgekit.user_code import split_function
@@ -170,7 +170,7 @@ def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Preci
         layout=layout,
         calibration=facts.calibration if precision == "int8" else None,
         evaluation=facts.evaluation,
-        max_error=MAX_ERROR[precision] if request.max_error is None else request.max_error,
+        max_error=default_max_error(format_, precision) if request.max_error is None else request.max_error,
         max_drop=request.max_drop if precision == "int8" else None,
     )
     _check(request.source, way, plan, facts.profile)

@@ -20,6 +20,7 @@ import msgspec
 
 from edgekit.errors import ConversionError
 from edgekit_converters.formats.onnx_file import constants_to_initializers, finish, name_borders
+from edgekit_converters.formats.torch_program import exported_program
 
 if TYPE_CHECKING:
     from edgekit_converters.sources.torch_source import TorchSource
@@ -65,8 +66,10 @@ def _first(ways: Mapping[str, Callable[["TorchSource"], Any]], source: "TorchSou
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # both exporters warn of themselves
                 model = way(source)
-        except ConversionError:
-            raise
+        except ConversionError as error:
+            if not source.scripted:
+                raise
+            reasons[name] = error.cause
         except Exception as error:  # noqa: BLE001 - exporters raise what they like
             reasons[name] = _reason(error)
         else:
@@ -80,7 +83,7 @@ def _first(ways: Mapping[str, Callable[["TorchSource"], Any]], source: "TorchSou
 def _program(source: "TorchSource") -> Any:
     import torch
 
-    program = _without_branches(source)
+    program = exported_program(source)
     made = torch.onnx.export(
         program,
         (),
@@ -91,27 +94,6 @@ def _program(source: "TorchSource") -> Any:
         output_names=_numbered("out", source.signature.outputs),
     )
     return made.model_proto
-
-
-def _without_branches(source: "TorchSource") -> Any:
-    """The exported program; a model of Keras first as a plain graph, without the permutes around each convolution."""
-    import torch
-
-    try:
-        program = source.exported()
-    except Exception as error:
-        if source.scripted:
-            raise
-        raise ConversionError(
-            f"torch.export cannot take this model, and a trace might lose a part of it: {_reason(error)}",
-            hint="Take data-dependent control flow out of forward, or give it as TorchScript: torch.jit.script keeps "
-            "branches.",
-        ) from error
-    if source.plain:
-        return program
-    from edgekit_converters.torch_graph import plain_graph
-
-    return torch.export.export(plain_graph(program, source.example), source.example)
 
 
 def _traced(source: "TorchSource") -> Any:

@@ -67,11 +67,8 @@ def _convert(
 ) -> bytes:
     import tensorflow as tf
 
-    holder = tf.Module()
-    # The variables alone for Keras: beside a model's own functions, which may assign them, they would not be frozen.
-    holder.held = list(source.function.variables) if source.owner is None else source.owner
     try:
-        tf.saved_model.save(holder, folder, signatures=source.function)
+        source.save(folder, source.function)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         _configure(converter, plan, calibration)
         return bytes(converter.convert())

@@ -34,6 +34,11 @@ def resolve_inputs(
     return [_fixed(by_name[name]) for name in names]
 
 
+def free_batch(known: Sequence[TensorSpec]) -> bool:
+    """Whether the model takes any batch: the first axis of every input is free."""
+    return bool(known) and all(spec.shape and isinstance(spec.shape[0], str) for spec in known)
+
+
 def _fixed(spec: TensorSpec) -> TensorSpec:
     """The same with a free batch dimension fixed; another free dimension is the user's to choose."""
     shape = tuple(BATCH if place == 0 and isinstance(dim, str) else dim for place, dim in enumerate(spec.shape))

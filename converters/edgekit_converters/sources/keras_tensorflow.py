@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from edgekit.model import Representation, SourceKind, SourceModel
 from edgekit.plan import Objection
 from edgekit.protocols import LoadedSource, Requirement, SourceReader
-from edgekit_converters.sources.inputs import resolve_inputs
+from edgekit_converters.sources.inputs import free_batch, resolve_inputs
 from edgekit_converters.sources.keras_archive import keras_objections
 
 
@@ -38,6 +38,7 @@ class _KerasTensorflowReader:
             framework=f"keras {keras.__version__} on tensorflow {tf.__version__}",
             parameters=int(loaded.count_params()),
             operators=keras_model.keras_layers(loaded),
+            free_batch=free_batch(known),
         )
 
 

@@ -9,7 +9,7 @@ from edgekit.errors import ConversionError, UsageError
 from edgekit.model import Representation, SourceKind, SourceModel, TensorSpec
 from edgekit.plan import Objection
 from edgekit.protocols import LoadedSource, Requirement, SourceReader
-from edgekit_converters.sources.inputs import resolve_inputs
+from edgekit_converters.sources.inputs import free_batch, resolve_inputs
 
 _SIGNATURE: Final = "serving_default"
 
@@ -59,6 +59,7 @@ class _SavedModelReader:
             framework=f"tensorflow {tf.__version__}",
             parameters=sum(int(variable.shape.num_elements()) for variable in signature.variables),
             operators=dict(sorted(operators.items())),
+            free_batch=free_batch(known),
         )
 
 

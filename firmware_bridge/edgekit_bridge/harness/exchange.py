@@ -18,7 +18,13 @@ from edgekit_bridge.provision.needs import runtimes_for
 
 T = TypeVar("T")
 
-_PACKAGES: Final = {"tflite": "ai-edge-litert", "torchscript": "torch", "onnx": "onnxruntime"}
+_PACKAGES: Final = {
+    "tflite": "ai-edge-litert",
+    "torchscript": "torch",
+    "onnx": "onnxruntime",
+    "savedmodel": "tensorflow",
+    "executorch": "executorch",
+}
 """What brings the runtime of a format, for a target whose profile names none."""
 
 _HINTS: Final[Mapping[str, str]] = {

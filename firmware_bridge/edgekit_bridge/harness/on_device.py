@@ -34,7 +34,7 @@ import threading
 import time
 import traceback
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import repeat
 from typing import Any, Callable, ClassVar, ContextManager, Dict, Iterator, List, Optional, Sequence, Set, Tuple
@@ -346,6 +346,38 @@ def c_compiler() -> str:
     raise HarnessError(
         "no-compiler", "There is no C compiler: no cc, gcc or clang is found. Install one (apt-get install gcc)."
     )
+
+
+def executorch_modules() -> Tuple[Any, Any]:
+    """PyTorch, whose tensors go in, and ExecuTorch's library alone: its package would import its exporter too."""
+    need_numpy()
+    try:
+        import torch
+
+        library = __import__("executorch.extension.pybindings._C", fromlist=["_load_program"])
+        __import__("executorch.kernels.quantized")  # registers kernels for what XNNPACK leaves of a quantized graph
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        told = "is not installed" if missing.split(".")[0] == "executorch" else "lacks {}".format(missing)
+        raise HarnessError("no-runtime", "executorch {}.".format(told)) from error
+    except ImportError as error:
+        raise HarnessError("no-runtime", "executorch cannot be imported: " + first_line(error)) from error
+    return torch, library
+
+
+def tensorflow_module() -> Any:
+    """TensorFlow, told to write errors only."""
+    need_numpy()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import tensorflow as tf
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        told = "is not installed" if missing == "tensorflow" else "lacks {}".format(missing)
+        raise HarnessError("no-runtime", "tensorflow {}.".format(told)) from error
+    except ImportError as error:
+        raise HarnessError("no-runtime", "tensorflow cannot be imported: " + first_line(error)) from error
+    return tf
 
 
 ONNX_ERRORS = 3
@@ -865,6 +897,171 @@ class OnnxModel:
         return "ONNX Runtime {}".format(self._onnxruntime.__version__)
 
 
+class ExecutorchModel:
+    """A .pte file in ExecuTorch. A sample is `Method.execute` alone."""
+
+    method = "wall time of Method.execute alone: inputs are set before, outputs are not read"
+
+    def __init__(
+        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str, delegate: str
+    ) -> None:
+        del engine  # TorchScript's
+        if delegate != "default":
+            raise HarnessError("delegate", "What executes the parts of a .pte file was decided when it was made.")
+        self._torch, self._library = executorch_modules()
+        self._library._unsafe_reset_threadpool(threads)  # noqa: SLF001 - ExecuTorch's only way
+        try:
+            self._program = self._library._load_program(path)  # noqa: SLF001 - as above
+            self._method = self._program.load_method("forward")
+        except RuntimeError as error:
+            raise HarnessError("bad-model", first_line(error)) from error
+        meta = self._method.method_meta()
+        for told, specs, count in (("inputs", inputs, meta.num_inputs()), ("outputs", outputs, meta.num_outputs())):
+            if len(specs) != count:
+                raise HarnessError("bad-model", "The model file has {} {}, not {}.".format(count, told, len(specs)))
+        with open(path, "rb") as stream:
+            self._parts = stream.read().count(b"XnnpackBackend")
+        self._inputs, self._outputs = list(inputs), list(outputs)
+        self._tensors: Tuple[Any, ...] = ()
+        self.timed: Callable[[], Any] = self._method.execute
+
+    def running(self) -> ContextManager[Any]:
+        """What inference happens inside of; nothing for this runtime."""
+        return NoContext()
+
+    def set_inputs(self, values: Dict[str, Any]) -> None:
+        """Give the inputs by name; the method takes them in the signature's order."""
+        import numpy as np
+
+        arrays = [as_type(np.asarray(given(values, spec)), spec["dtype"], spec["name"]) for spec in self._inputs]
+        for spec, value in zip(self._inputs, arrays):
+            check_shape(spec, spec["shape"], value)
+        self._tensors = tuple(self._torch.from_numpy(np.array(value, order="C")) for value in arrays)
+        try:
+            self._method.set_inputs(self._tensors)
+        except RuntimeError as error:
+            raise HarnessError("bad-input", first_line(error)) from error
+
+    def invoke(self) -> None:
+        """Run once."""
+        try:
+            self._method.execute()
+        except RuntimeError as error:
+            raise HarnessError("inference", first_line(error)) from error
+
+    def outputs(self) -> Dict[str, Any]:
+        """The outputs of the last run by name."""
+        found = self._method.get_outputs()
+        return {spec["name"]: value.clone().numpy() for spec, value in zip(self._outputs, found)}
+
+    def run(self, values: Dict[str, Any]) -> Dict[str, Any]:
+        """Inputs by name in, outputs by name out."""
+        self.set_inputs(values)
+        self.invoke()
+        return self.outputs()
+
+    def operators(self, count: int) -> List[Dict[str, Any]]:
+        """ExecuTorch's wheels are built without its event tracer."""
+        del count
+        raise HarnessError("operators", "ExecuTorch's wheels tell no times of single operators.")
+
+    def delegate(self) -> str:
+        """What executes the graph."""
+        if not self._parts:
+            return "none: portable kernels"
+        return "XNNPACK in {} part{}".format(self._parts, "" if self._parts == 1 else "s")
+
+    def packages(self) -> Dict[str, str]:
+        """Versions of the runtime, and of what it needs."""
+        return installed_versions(["executorch", "torch", "numpy"])
+
+    def describe(self) -> str:
+        """The runtime with its version."""
+        return "ExecuTorch {}".format(self.packages().get("executorch", ""))
+
+
+class SavedModel:
+    """A SavedModel in TensorFlow: the newest version of a folder. A sample is one call of its signature."""
+
+    method = "wall time of one call of the signature, outputs not read"
+
+    def __init__(
+        self, path: str, inputs: Sequence[Spec], outputs: Sequence[Spec], *, threads: int, engine: str, delegate: str
+    ) -> None:
+        del engine  # TorchScript's
+        if delegate != "default":
+            raise HarnessError("delegate", "TensorFlow has no delegates.")
+        self._tensorflow = tensorflow = tensorflow_module()
+        with suppress(RuntimeError):  # where TensorFlow ran before: the host's process, which measures nothing
+            tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+            tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+        versions = [name for name in os.listdir(path) if name.isdigit()] if os.path.isdir(path) else []
+        try:
+            # What was loaded must live as long as its signature, which holds its variables weakly.
+            self._loaded = tensorflow.saved_model.load(os.path.join(path, max(versions, key=int, default="")))
+            self._signature = self._loaded.signatures["serving_default"]
+        except (OSError, KeyError, ValueError, tensorflow.errors.OpError) as error:
+            raise HarnessError("bad-model", first_line(error)) from error
+        self._details = self._signature.structured_input_signature[1]
+        for spec in inputs:
+            if spec["name"] not in self._details:
+                raise HarnessError("bad-model", "The signature has no input {!r}.".format(spec["name"]))
+        self._inputs, self._outputs = list(inputs), list(outputs)
+        self._tensors: Dict[str, Any] = {}
+        self._result: Dict[str, Any] = {}
+        self.timed: Callable[[], Any] = self.invoke
+
+    def running(self) -> ContextManager[Any]:
+        """What inference happens inside of; nothing for this runtime."""
+        return NoContext()
+
+    def set_inputs(self, values: Dict[str, Any]) -> None:
+        """Give the inputs by name."""
+        import numpy as np
+
+        self._tensors = {}
+        for spec in self._inputs:
+            detail = self._details[spec["name"]]
+            array = as_type(np.asarray(given(values, spec)), detail.dtype.as_numpy_dtype, spec["name"])
+            check_shape(spec, detail.shape.as_list(), array)
+            self._tensors[spec["name"]] = self._tensorflow.constant(array)
+        self.timed = partial(self._signature, **self._tensors)
+
+    def invoke(self) -> None:
+        """Run once."""
+        try:
+            self._result = self._signature(**self._tensors)
+        except (ValueError, TypeError, self._tensorflow.errors.OpError) as error:
+            raise HarnessError("inference", first_line(error)) from error
+
+    def outputs(self) -> Dict[str, Any]:
+        """The outputs of the last run by name."""
+        return {spec["name"]: bound(spec, 1, self._result, "output").numpy() for spec in self._outputs}
+
+    def run(self, values: Dict[str, Any]) -> Dict[str, Any]:
+        """Inputs by name in, outputs by name out."""
+        self.set_inputs(values)
+        self.invoke()
+        return self.outputs()
+
+    def operators(self, count: int) -> List[Dict[str, Any]]:
+        """TensorFlow's profiler writes for its own viewer."""
+        del count
+        raise HarnessError("operators", "The times of single operators are not read from TensorFlow's profiler.")
+
+    def delegate(self) -> str:
+        """What executes the graph."""
+        return "none: TensorFlow's own kernels"
+
+    def packages(self) -> Dict[str, str]:
+        """Versions of the runtime and of NumPy."""
+        return dict(installed_versions(["numpy"]), tensorflow=str(self._tensorflow.__version__))
+
+    def describe(self) -> str:
+        """The runtime with its version."""
+        return "TensorFlow {}".format(self._tensorflow.__version__)
+
+
 @contextmanager
 def onnx_errors(kind: str) -> Iterator[None]:
     """Tell what ONNX Runtime raises as a `HarnessError`; its exceptions have no base but Exception."""
@@ -1071,7 +1268,14 @@ def onnx_operators(events: Sequence[Dict[str, Any]], count: int) -> List[Dict[st
     ]
 
 
-MODELS: Dict[str, Any] = {"tflite": TfliteModel, "torchscript": TorchscriptModel, "onnx": OnnxModel, "c": CModel}
+MODELS: Dict[str, Any] = {
+    "tflite": TfliteModel,
+    "torchscript": TorchscriptModel,
+    "onnx": OnnxModel,
+    "c": CModel,
+    "savedmodel": SavedModel,
+    "executorch": ExecutorchModel,
+}
 """The adapter for each format; every one has the methods of `TfliteModel`."""
 
 IMPORTS: Dict[str, Callable[[], Any]] = {
@@ -1079,6 +1283,8 @@ IMPORTS: Dict[str, Callable[[], Any]] = {
     "torchscript": torch_module,
     "onnx": onnxruntime_module,
     "c": c_compiler,
+    "executorch": executorch_modules,
+    "savedmodel": tensorflow_module,
 }
 """What imports the runtime of a format."""
 
@@ -1106,7 +1312,7 @@ def open_model(
     """
     if model_format not in MODELS:
         raise HarnessError("job", "This harness runs {}, not {!r}.".format(", ".join(MODELS), model_format))
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         raise HarnessError("bad-model", "There is no file {}.".format(path))
     return MODELS[model_format](path, inputs, outputs, threads=threads, engine=engine, delegate=delegate)
 

@@ -102,4 +102,10 @@ RUNTIMES: tuple[Runtime, ...] = (
         "ONNX Runtime", "onnx", (Requirement(module="onnxruntime", extra="onnx"),), "ONNX Runtime", "onnxruntime"
     ),
     _CompilerRuntime(),
+    _HostRuntime(
+        "ExecuTorch", "executorch", (Requirement(module="executorch", extra="executorch"),), "ExecuTorch", "executorch"
+    ),
+    _HostRuntime(
+        "TensorFlow", "savedmodel", (Requirement(module="tensorflow", extra="tensorflow"),), "TensorFlow", "tensorflow"
+    ),
 )

@@ -63,8 +63,8 @@ RUNTIMES: Final[Mapping[str, RuntimeNeed]] = {
             name="executorch",
             format="executorch",
             package="executorch",
-            beside=("numpy", "torch", "typing_extensions", "ruamel.yaml", "pyyaml"),
-            statement="from executorch.runtime import Runtime",
+            beside=("numpy", "torch", "typing_extensions"),  # left out: what exports (its exir, with pyyaml, pandas, …)
+            statement="import torch, executorch.extension.pybindings._C",
         ),
     )
 }

@@ -26,6 +26,18 @@ hashes() {
     if command -v openssl >/dev/null 2>&1; then openssl dgst -sha256 -r "$@"; else sha256sum -- "$@"; fi
 }
 
+# SHA-256 and path of every file below a folder but the recipe, in the order of their paths.
+hash_all() {
+    (
+        cd "$1" || exit 1
+        IFS='
+'
+        set -f
+        # shellcheck disable=SC2046 # a path is a line, and no pattern
+        hashes $(find . -type f ! -name .recipe | sort)
+    ) | while read -r hash path; do printf '%s\n' "$hash ${path#*./}"; done
+}
+
 # The size of a file; 0 when there is none.
 size() {
     if [ -f "$1" ]; then wc -c <"$1"; else echo 0; fi
@@ -41,6 +53,18 @@ flush() {
     sync "$@" 2>/dev/null || sync
 }
 
+# The same for every file below a folder.
+flush_all() {
+    (
+        cd "$1" || exit 1
+        IFS='
+'
+        set -f
+        # shellcheck disable=SC2046 # a path is a line, and no pattern
+        flush $(find . -type f)
+    )
+}
+
 # What there is of an artifact: free space, versions, and of the version ID its hashes; when it is not there, or is to
 # be sent `anew`, what a push can build on.
 look() {
@@ -49,7 +73,7 @@ look() {
     if command -v gzip >/dev/null 2>&1; then echo 'gzip'; fi
     versions
     if [ -d "$version" ] && [ "${1:-}" != anew ]; then
-        hashes "$version"/* | while read -r hash path; do printf '%s\n' "sha $hash ${path##*/}"; done
+        hash_all "$version" | sed 's/^/sha /'
         return
     fi
     echo "spool $(size "$incoming/spool")"
@@ -104,7 +128,7 @@ apply() {
     rm -f "$base/history.new"
     while read -r step rest; do
         case $step in
-            file) mkdir -p "$incoming/files" && out=$incoming/files/$rest && : >"$out" ;;
+            file) out=$incoming/files/$rest && mkdir -p "${out%/*}" && : >"$out" ;;
             copy) copy "${rest%% *}" "${rest#* }" >>"$out" ;;
             take) cut_file "$incoming/spool" "$rest" && mv -f "$incoming/spool" "$out" ;;
             sum) printf '%s\n' "$rest" >>"$incoming/sums" ;;
@@ -124,13 +148,13 @@ copy() {
 }
 
 publish() {
-    hashes "$incoming/files"/* | while read -r hash path; do printf '%s\n' "$hash ${path##*/}"; done >"$incoming/found"
+    hash_all "$incoming/files" >"$incoming/found"
     if [ "$(cat "$incoming/sums")" != "$(cat "$incoming/found")" ]; then
         rm -rf "$incoming"
         echo 'the SHA-256 of what arrived is not what was sent' >&2
         exit 3
     fi
-    mv -f "$incoming/recipe" "$incoming/files/.recipe" && flush "$incoming/files"/* && mkdir -p "$base/versions" || exit 1
+    mv -f "$incoming/recipe" "$incoming/files/.recipe" && flush_all "$incoming/files" && mkdir -p "$base/versions" || exit 1
     if [ -d "$version" ]; then mv "$version" "$incoming/damaged" || exit 1; fi
     mv "$incoming/files" "$version"
 }

@@ -6,7 +6,15 @@ from pathlib import Path
 import msgspec
 
 from edgekit import __version__, catalog
-from edgekit.artifact import GOLDEN, MANIFEST_VERSION, Manifest, Parity, SourceFacts, file_entry, write_manifest
+from edgekit.artifact import (
+    GOLDEN,
+    MANIFEST_VERSION,
+    Manifest,
+    Parity,
+    SourceFacts,
+    folder_entries,
+    write_manifest,
+)
 from edgekit.fingerprint import package_versions
 from edgekit.golden import golden_inputs, save_golden
 from edgekit.jobs import Build, Built, ConvertJob, StepBegan
@@ -97,7 +105,7 @@ def _manifest(bench: _Bench, build: Build, made: Converted, parity: Parity) -> M
         precision=plan.precision,
         model=made.model.name,
         signature=Signature(inputs=made.inputs, outputs=made.outputs),
-        files=tuple(file_entry(path) for path in sorted(Path(build.folder).iterdir())),
+        files=folder_entries(Path(build.folder)),
         source=SourceFacts(
             kind=job.source.kind,
             name=":".join(filter(None, (Path(job.source.path).name, job.source.factory))),
