@@ -12,11 +12,12 @@ _RUNTIME_BYTES: Final[dict[Format, int]] = {
     "onnx": 50_000_000,
     "c": 30_000_000,
     "executorch": 280_000_000,
+    "tflm": 30_000_000,
     "savedmodel": 960_000_000,
 }
 """Resident memory of Python, NumPy and the imported runtime, before a model (measured: LiteRT 2.3 35 MB, torch 2.13
-224 MB, ONNX Runtime 1.32 47 MB, ExecuTorch 1.5.1, which imports torch, 273 MB, TensorFlow 2.21 961 MB; C has Python and
-NumPy alone)."""
+224 MB, ONNX Runtime 1.32 47 MB, ExecuTorch 1.5.1, which imports torch, 273 MB, TensorFlow 2.21 961 MB; C and TFLM have
+Python and NumPy alone)."""
 
 _SYSTEM_BYTES: Final = 128 * 2**20
 """What the device's own system keeps to itself."""

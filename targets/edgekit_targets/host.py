@@ -81,6 +81,7 @@ def _runtimes(arch: Arch, features: tuple[str, ...]) -> tuple[RuntimeFact, ...]:
         RuntimeFact(format="c", package="cc"),
         RuntimeFact(format="executorch", package="executorch"),
         RuntimeFact(format="savedmodel", package="tensorflow"),
+        RuntimeFact(format="tflm", package="tflite-micro"),
     )
 
 

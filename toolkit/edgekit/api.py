@@ -40,7 +40,7 @@ def convert(
     Args:
         model: A live `torch.nn.Module` or Keras model, or what the command line calls SOURCE: a `.pt2`, TorchScript,
             `.keras`, `.h5`, `.onnx` or float `.tflite` file, a SavedModel folder, or `file.py:factory`.
-        format: `tflite`, `torchscript`, `onnx` or `c`.
+        format: `tflite`, `torchscript`, `onnx`, `executorch`, `savedmodel`, `c` or `tflm`.
         precision: `fp32`, `fp16`, `dynamic-int8` or `int8`.
         example_inputs: For a live PyTorch module: a tensor, a sequence of tensors, or a mapping by argument name.
         calibration: For int8: a path (`.npz`, `.npy`, a folder of them or of images), `file.py:function`, an array

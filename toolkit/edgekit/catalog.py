@@ -58,6 +58,9 @@ CONVERTERS: Final = (
     "edgekit_converters.formats.c_from_tflite",
     "edgekit_converters.formats.executorch",
     "edgekit_converters.formats.savedmodel",
+    "edgekit_converters.formats.tflm_from_torch",
+    "edgekit_converters.formats.tflm_from_tensorflow",
+    "edgekit_converters.formats.tflm_from_tflite",
 )
 TRANSPORTS: Final = (
     "edgekit_bridge.transports.local",

@@ -7,7 +7,7 @@ import msgspec
 from edgekit.images import Images
 from edgekit.model import Representation
 
-Format: TypeAlias = Literal["tflite", "torchscript", "onnx", "c", "executorch", "savedmodel"]
+Format: TypeAlias = Literal["tflite", "torchscript", "onnx", "c", "executorch", "savedmodel", "tflm"]
 Precision: TypeAlias = Literal["fp32", "fp16", "dynamic-int8", "int8"]
 
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -16,7 +16,7 @@ PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 IoType: TypeAlias = Literal["float32", "int8"]
 IO_TYPES: Final[tuple[IoType, ...]] = get_args(IoType)
 
-INTEGER_IO: Final[frozenset[Format]] = frozenset({"tflite", "c"})
+INTEGER_IO: Final[frozenset[Format]] = frozenset({"tflite", "c", "tflm"})
 """The formats whose int8 can take and give integers (`--io-type int8`), as their manifests' signatures then say."""
 
 MAX_ERROR: Final[dict[Precision, float]] = {"fp32": 1e-4, "fp16": 3e-3, "dynamic-int8": 0.1, "int8": 0.1}

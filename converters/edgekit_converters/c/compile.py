@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from edgekit.artifact import Footprint, LayerWork
 from edgekit.errors import ConversionError
 from edgekit.model import TensorSpec
-from edgekit_converters.c.graph import Graph, Tensor, read_graph
-from edgekit_converters.c.layer import Layer
+from edgekit_converters.c.graph import Graph, Node, Tensor, read_graph
 from edgekit_converters.c.memory import plan_memory
 from edgekit_converters.c.operators import lower
 from edgekit_converters.c.source import Program, Source, write_source
@@ -44,12 +43,24 @@ def compile_tflite(
     return source, Footprint(
         weight_bytes=source.weight_bytes,
         arena_bytes=memory.bytes,
-        layers=tuple(_work(layer) for layer in program.layers),
+        layers=tuple(_work(layer.node, layer.macs) for layer in program.layers),
     )
 
 
-def _work(layer: Layer) -> LayerWork:
-    return LayerWork(name=layer.node.name, operator=layer.node.op, macs=layer.macs)
+def layer_work(graph: Graph) -> tuple[LayerWork, ...]:
+    """Every layer with its multiply-accumulates; none where format c does not know the operator."""
+    return tuple(_work(node, _macs(node)) for node in graph.nodes)
+
+
+def _macs(node: Node) -> int:
+    try:
+        return lower(node).macs
+    except ConversionError:
+        return 0
+
+
+def _work(node: Node, macs: int) -> LayerWork:
+    return LayerWork(name=node.name, operator=node.op, macs=macs)
 
 
 def _named(graph: Graph, tensors: Sequence[Tensor], specs: Sequence[TensorSpec]) -> tuple[tuple[str, Tensor], ...]:

@@ -17,12 +17,12 @@ C_TYPES: Final = {
 _WIDTH: Final = 112
 
 
-def array(name: str, values: Array) -> str:
-    """A constant array."""
+def array(name: str, values: Array, *, storage: str = "static ", alignment: int = 4) -> str:
+    """A constant array; it is the file's own unless `storage` is empty. Needs the macro EDGEKIT_ALIGN."""
     flat = np.ravel(values)
     numbers = [number(float(item)) if flat.dtype.kind == "f" else str(int(item)) for item in flat]
     body = "\n".join(f"    {line}" for line in _lines(numbers))
-    return f"static const {C_TYPES[flat.dtype.name]} {name}[{len(flat)}] EDGEKIT_ALIGN(4) = {{\n{body}\n}};"
+    return f"{storage}const {C_TYPES[flat.dtype.name]} {name}[{len(flat)}] EDGEKIT_ALIGN({alignment}) = {{\n{body}\n}};"
 
 
 def _lines(words: Iterable[str]) -> Iterable[str]:

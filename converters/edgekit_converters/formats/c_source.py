@@ -72,19 +72,21 @@ def _unbound(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 
 
 def _unknown_operators(path: Path) -> Sequence[Objection]:
-    from edgekit_converters.c.graph import operator_names
     from edgekit_converters.c.operators import LOWERINGS
 
+    unknown = first_unknown(path, LOWERINGS.__contains__)
+    if unknown is None:
+        return []
+    cause = f"Format c cannot compute {unknown[0]} (layer {unknown[1]!r})."
+    hint = "Format tflite takes it; see docs/microcontrollers.md for what format c computes."
+    return [Objection(cause=cause, hint=hint)]
+
+
+def first_unknown(path: Path, known: Callable[[str], bool]) -> tuple[str, str] | None:
+    """The first operator of a TFLite file that is not known, with its layer; None for a file that cannot be read."""
+    from edgekit_converters.c.graph import operator_names
+
     try:
-        names = list(operator_names(path.read_bytes()))
+        return next(((op, layer) for op, layer in operator_names(path.read_bytes()) if not known(op)), None)
     except _DAMAGED:
-        return []  # whoever loads the file says what is wrong with it
-    for op, layer in names:
-        if op not in LOWERINGS:
-            return [
-                Objection(
-                    cause=f"Format c cannot compute {op} (layer {layer!r}).",
-                    hint="Format tflite takes it; see docs/microcontrollers.md for what format c computes.",
-                )
-            ]
-    return []
+        return None  # whoever loads the file says what is wrong with it

@@ -1,30 +1,18 @@
 """Runtimes on this host: the harness's own adapters, so that parity here and on a device is the same code."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from edgekit.errors import EdgekitError, MeasurementError, UsageError
 from edgekit.fingerprint import package_version
 from edgekit.model import Signature
 from edgekit.plan import Format
 from edgekit.protocols import Array, Requirement, Runtime, Tensors
 from edgekit_bridge.harness import on_device
-
-_ERRORS: Final[Mapping[str, Callable[[str], EdgekitError]]] = {"bad-input": UsageError, "no-compiler": UsageError}
-"""The error for a kind of `HarnessError`; every other kind is a `MeasurementError`."""
-
-
-@contextmanager
-def typed_errors() -> Iterator[None]:
-    """The harness's errors as those of this package."""
-    try:
-        yield
-    except on_device.HarnessError as error:
-        raise _ERRORS.get(error.kind, MeasurementError)(str(error)) from error
+from edgekit_bridge.harness.tflm import RUNTIME as TFLM
+from edgekit_bridge.harness.typed import typed_errors
 
 
 class _Session:
@@ -108,4 +96,5 @@ RUNTIMES: tuple[Runtime, ...] = (
     _HostRuntime(
         "TensorFlow", "savedmodel", (Requirement(module="tensorflow", extra="tensorflow"),), "TensorFlow", "tensorflow"
     ),
+    TFLM,
 )

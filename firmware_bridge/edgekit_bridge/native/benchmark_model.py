@@ -129,11 +129,11 @@ class _BenchmarkModel:
 
     def raw_inputs(self, model: Path, manifest: Manifest, values: "Tensors") -> list[bytes]:
         """By LiteRT on this host, which knows the file's order and element types."""
-        return open_tflite(model, manifest).raw_inputs(values)
+        return open_tflite(model, manifest.signature).raw_inputs(values)
 
     def outputs(self, model: Path, manifest: Manifest, data: bytes) -> "dict[str, Array]":
         """By LiteRT on this host."""
-        return open_tflite(model, manifest).real_outputs(data)
+        return open_tflite(model, manifest.signature).real_outputs(data)
 
 
 def _inputs(job: Job) -> list[str]:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgekit.artifact import Manifest
 from edgekit.errors import MeasurementError, UsageError
+from edgekit.model import Signature
 from edgekit_bridge.harness import on_device
 
 if TYPE_CHECKING:
@@ -21,6 +21,17 @@ class TfliteFile(on_device.TfliteModel):
         self.set_inputs(dict(values))
         held = self._interpreter
         return [held.get_tensor(detail["index"]).tobytes() for detail in held.get_input_details()]
+
+    def sizes(self) -> tuple[int, list[int]]:
+        """How many inputs there are, and the bytes of each output."""
+        import numpy as np
+
+        held = self._interpreter
+        sizes = [
+            int(np.prod(detail["shape"], dtype=np.int64)) * np.dtype(detail["dtype"]).itemsize
+            for detail in held.get_output_details()
+        ]
+        return len(held.get_input_details()), sizes
 
     def real_outputs(self, data: bytes) -> "dict[str, Array]":
         """Outputs by name, dequantized; of an output that is cut off, what there is of it."""
@@ -37,14 +48,14 @@ class TfliteFile(on_device.TfliteModel):
         return {spec["name"]: on_device.real(spec, detail, found[detail["index"]]) for spec, detail in self._outputs}
 
 
-def open_tflite(model: Path, manifest: Manifest) -> TfliteFile:
+def open_tflite(model: Path, signature: Signature) -> TfliteFile:
     """Open a .tflite file.
 
     Raises:
         UsageError: LiteRT is not installed on this host.
         MeasurementError: It cannot be opened.
     """
-    inputs, outputs = msgspec.to_builtins((manifest.signature.inputs, manifest.signature.outputs))
+    inputs, outputs = msgspec.to_builtins((signature.inputs, signature.outputs))
     try:
         return TfliteFile(str(model), inputs, outputs, threads=1, engine="", delegate="none")
     except on_device.HarnessError as error:

@@ -10,7 +10,7 @@ from edgekit.layers import Trace, TracedLayer, Tracer
 from edgekit.model import Signature
 from edgekit.protocols import Array, Requirement, Tensors
 from edgekit_bridge.harness import on_device
-from edgekit_bridge.harness.runtimes import typed_errors
+from edgekit_bridge.harness.typed import typed_errors
 
 _MOVERS: Final = {"QUANTIZE", "DEQUANTIZE"}
 """What quantizers put at the borders; their outputs are the tensors before them in another type."""

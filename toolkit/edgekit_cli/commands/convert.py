@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 @click.command(short_help="Convert a trained model into verified artifacts.")
 @click.argument("source")
 @click.option(
-    "--format", "-f", "formats", multiple=True, required=True, help="tflite, torchscript, onnx or c; repeatable."
+    "--format",
+    "-f",
+    "formats",
+    multiple=True,
+    required=True,
+    help="tflite, torchscript, onnx, executorch, savedmodel, c or tflm; repeatable.",
 )
 @click.option(
     "--precision", "-p", "precisions", multiple=True, default=("fp32",), show_default=True,

@@ -1,0 +1,7 @@
+"""Keras and SavedModel to TensorFlow Lite Micro, by way of TFLite."""
+
+from edgekit.protocols import Converter
+from edgekit_converters.formats import tflite_from_tensorflow
+from edgekit_converters.formats.tflm_package import PackagedForMicro
+
+CONVERTER: Converter = PackagedForMicro(tflite_from_tensorflow.CONVERTER)
