@@ -9,6 +9,7 @@ import pytest
 pytest_plugins = [
     "models.linear",
     "peers.android",
+    "peers.arduino",
     "peers.mlflow_server",
     "peers.openssh",
     "peers.postgres",

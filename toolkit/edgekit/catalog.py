@@ -68,7 +68,7 @@ TRANSPORTS: Final = (
     "edgekit_bridge.transports.adb",
     "edgekit_bridge.transports.virtual",
 )
-FLASHERS: Final = ("edgekit_bridge.flashers.ymodem",)
+FLASHERS: Final = ("edgekit_bridge.flashers.ymodem", "edgekit_bridge.flashers.avrdude")
 LINES: Final = frozenset({SERIAL})
 """Schemes of URLs that reach a line, on which no programs run: firmware answers there, or a bootloader."""
 TARGETS: Final = "edgekit_targets.library"
