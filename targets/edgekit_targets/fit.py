@@ -6,7 +6,7 @@ from typing import Final
 from edgekit.plan import FORMATS, Format, Objection
 from edgekit.target import Arch, RuntimeFact, TargetProfile
 
-_RUNTIME_BYTES: Final[dict[Format, int]] = {
+RUNTIME_BYTES: Final[dict[Format, int]] = {
     "tflite": 40_000_000,
     "torchscript": 230_000_000,
     "onnx": 50_000_000,
@@ -33,14 +33,26 @@ _ENGINES: Final[dict[Arch, frozenset[str]]] = {
 """The quantized engines of torch that exist by architecture (`torch.backends.quantized.supported_engines`)."""
 
 
+def available_bytes(profile: TargetProfile) -> int:
+    """What such a device has in memory beside its own system; 0 where that differs by machine."""
+    return max(0, profile.memory_bytes - _SYSTEM_BYTES)
+
+
 def misfits(
-    profile: TargetProfile, *, format_: Format, model_bytes: int | None = None, engine: str = ""
+    profile: TargetProfile,
+    *,
+    format_: Format,
+    model_bytes: int | None = None,
+    held_bytes: int | None = None,
+    engine: str = "",
 ) -> tuple[Objection, ...]:
     """Why a model of this kind will not run or fit there; empty when nothing speaks against it."""
     runtime = profile.runtime_for(format_)
     if runtime is None:
         return (_no_runtime(profile, format_),)
-    return (*_memory(profile, runtime, format_, model_bytes or 0), *_engine(profile, engine))
+    size = model_bytes or 0
+    held = _COPIES * size if held_bytes is None else held_bytes
+    return (*_memory(profile, runtime, size, RUNTIME_BYTES[format_] + held), *_engine(profile, engine))
 
 
 def _no_runtime(profile: TargetProfile, format_: Format) -> Objection:
@@ -51,10 +63,8 @@ def _no_runtime(profile: TargetProfile, format_: Format) -> Objection:
     )
 
 
-def _memory(profile: TargetProfile, runtime: RuntimeFact, format_: Format, model_bytes: int) -> Iterator[Objection]:
-    needs = _RUNTIME_BYTES[format_] + _COPIES * model_bytes
-    has = profile.memory_bytes - _SYSTEM_BYTES
-    if profile.memory_bytes and needs > has:
+def _memory(profile: TargetProfile, runtime: RuntimeFact, model_bytes: int, needs: int) -> Iterator[Objection]:
+    if profile.memory_bytes and needs > available_bytes(profile):
         yield Objection(
             cause=f"{profile.title} has {profile.memory_bytes / 1e6:.0f} MB of memory; {runtime.package} with a model "
             f"of {model_bytes / 1e6:.1f} MB takes about {needs / 1e6:.0f} MB, and its system "

@@ -32,6 +32,7 @@ from edgekit.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from edgekit.layers import Tracer
+    from edgekit.placement import Placer
 
 READERS: Final = (
     "edgekit_converters.sources.pytorch",
@@ -90,6 +91,7 @@ NATIVE: Final = {
     "onnx": "onnxruntime_perf_test",
 }
 """The program that measures a format where there is no Python."""
+PLACER: Final = "edgekit_bridge.placing.place"
 PROBE: Final = "edgekit_bridge.probe.describe"
 
 
@@ -193,6 +195,11 @@ def deployer() -> Deployer:
 def guard() -> Guard:
     """What keeps a device to one user at a time."""
     return cast("Guard", import_module(GUARD).GUARD)
+
+
+def placer() -> "Placer":
+    """What tells who executes an artifact's operators."""
+    return cast("Placer", import_module(PLACER).PLACER)
 
 
 def probe() -> Probe:

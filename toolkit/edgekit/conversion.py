@@ -42,16 +42,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     not_made: tuple[NotMade, ...]
 
 
-def convert_all(request: Request, progress: Progress | None = None) -> Outcome:
+def convert_all(
+    request: Request, progress: Progress | None = None, *, planned: Sequence[Planned] | None = None
+) -> Outcome:
     """Make every artifact that the request asks for.
 
     One that cannot be made does not keep the others from being made.
+
+    Args:
+        request: What is asked for.
+        progress: Told of each step.
+        planned: Which of the request's artifacts, as they were planned; all of them when None.
 
     Raises:
         UsageError: The request is wrong; nothing was made.
         ConversionError: The source cannot be loaded; nothing was made.
     """
-    planned = plan_conversion(request)
+    planned = plan_conversion(request) if planned is None else planned
     telling = progress or SilentProgress()
     with staging(request.out) as folder:
         outcomes: dict[str, Made | NotMade] = {**_recalled(planned, request, folder)}

@@ -8,6 +8,7 @@ from edgekit.artifact import Parity
 from edgekit.images import Images
 from edgekit.layers import Blame
 from edgekit.model import Signature, SourceModel
+from edgekit.placement import Placement
 from edgekit.plan import ConversionPlan
 
 
@@ -48,6 +49,12 @@ class LayersJob(msgspec.Struct, frozen=True, kw_only=True, tag="layers"):
     against: str
 
 
+class PlaceJob(msgspec.Struct, frozen=True, kw_only=True, tag="place"):
+    """Load an artifact in its runtime, and see who executes it."""
+
+    artifact: str
+
+
 class InspectJob(msgspec.Struct, frozen=True, kw_only=True, tag="inspect"):
     """Load a source and say what it is."""
 
@@ -55,7 +62,7 @@ class InspectJob(msgspec.Struct, frozen=True, kw_only=True, tag="inspect"):
     reader: str
 
 
-Job: TypeAlias = ConvertJob | VerifyJob | LayersJob | InspectJob
+Job: TypeAlias = ConvertJob | VerifyJob | LayersJob | PlaceJob | InspectJob
 
 
 class StepBegan(msgspec.Struct, frozen=True, tag="step"):
@@ -88,6 +95,12 @@ class Blamed(msgspec.Struct, frozen=True, tag="blamed"):
     blame: Blame
 
 
+class Placed(msgspec.Struct, frozen=True, tag="placed"):
+    """Who executes an artifact."""
+
+    placement: Placement
+
+
 class Inspected(msgspec.Struct, frozen=True, kw_only=True, tag="inspected"):
     """What a source model is."""
 
@@ -107,4 +120,4 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     place: int | None = None
 
 
-Event: TypeAlias = StepBegan | Depends | Built | Verified | Blamed | Inspected | Failed
+Event: TypeAlias = StepBegan | Depends | Built | Verified | Blamed | Placed | Inspected | Failed

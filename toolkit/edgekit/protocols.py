@@ -112,8 +112,20 @@ class TargetLibrary(Protocol):
             UsageError: There is none, or its file is wrong (names file, key and reason).
         """
 
+    def runtime_bytes(self, format_: Format) -> int:
+        """What a format's runtime takes in memory, before a model."""
+
+    def available_bytes(self, profile: TargetProfile) -> int:
+        """What such a device has in memory beside its own system; 0 where that differs by machine."""
+
     def misfits(
-        self, profile: TargetProfile, *, format_: Format, model_bytes: int | None = None, engine: str = ""
+        self,
+        profile: TargetProfile,
+        *,
+        format_: Format,
+        model_bytes: int | None = None,
+        held_bytes: int | None = None,
+        engine: str = "",
     ) -> Sequence[Objection]:
         """Why a model of this kind will not run or fit there.
 
@@ -121,6 +133,7 @@ class TargetLibrary(Protocol):
             profile: The kind of device.
             format_: What runs it.
             model_bytes: The model file's size; None before it exists.
+            held_bytes: What it takes in memory when it is loaded and run; None where nobody has measured that.
             engine: The quantized engine that the file was made for; empty when it has none.
         """
 

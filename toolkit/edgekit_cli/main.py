@@ -19,6 +19,7 @@ from edgekit.suggest import did_you_mean
 COMMANDS: Final = {
     "convert": "Convert a trained model into verified artifacts.",
     "routes": "Show which sources become which formats.",
+    "check": "Tell whether a source will work as an artifact, and where it falls back.",
     "inspect": "Show what a source model or an artifact is.",
     "verify": "Run an artifact beside its source again, now.",
     "bench": "Measure artifacts on a device.",

@@ -95,6 +95,12 @@ class TorchSource:
         }
         return {name: value.numpy() for name, value in self._outputs(tensors).items()}
 
+    def blame(self, complaint: str) -> str:
+        """Which layer a converter's complaint is about; empty where nobody knows."""
+        from edgekit_converters.sources.torch_blame import layers_to_blame
+
+        return layers_to_blame(self, complaint)
+
     def relaid(self, layout: str) -> "TorchSource":
         """The same model with its tensors of four dimensions in this layout."""
         from edgekit_converters.sources.torch_layout import TurnedSource

@@ -13,8 +13,24 @@ from typing import Final
 
 import msgspec
 
+from edgekit import catalog
+from edgekit.artifact import load_artifact
 from edgekit.errors import ConversionError, EdgekitError, UsageError
-from edgekit.jobs import Blamed, ConvertJob, Event, Failed, Inspected, InspectJob, Job, LayersJob, Verified, VerifyJob
+from edgekit.jobs import (
+    Blamed,
+    ConvertJob,
+    Event,
+    Failed,
+    Inspected,
+    InspectJob,
+    Job,
+    LayersJob,
+    Placed,
+    PlaceJob,
+    StepBegan,
+    Verified,
+    VerifyJob,
+)
 from edgekit.limits import ran_out_of_memory
 from edgekit.worker.blaming import blame
 from edgekit.worker.converting import convert
@@ -52,6 +68,10 @@ def _run(job: Job, tell: Tell) -> None:
             tell(Verified(verify(job, tell)))
         case LayersJob():
             tell(Blamed(blame(job, tell)))
+        case PlaceJob():
+            artifact = load_artifact(job.artifact)
+            tell(StepBegan(f"{artifact.manifest.plan.label}: load and run it"))
+            tell(Placed(catalog.placer().place(artifact)))
         case InspectJob():
             source = load(job.source, job.reader, tell)
             tell(

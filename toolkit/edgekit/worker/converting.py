@@ -24,6 +24,7 @@ from edgekit.protocols import Converted, LoadedSource, Tensors
 from edgekit.worker.budgeting import keep_within
 from edgekit.worker.checking import Reference, accuracy, check
 from edgekit.worker.data import Data, open_data
+from edgekit.worker.explaining import with_layer
 from edgekit.worker.loading import Tell, laid_out, load
 from edgekit.worker.steps import Steps
 
@@ -44,7 +45,7 @@ def convert(job: ConvertJob, tell: Tell) -> Iterator[Built | Exception]:
         try:
             _build(bench, build, tell)
         except Exception as error:  # noqa: BLE001 - one artifact's failure must not take the others along
-            yield error
+            yield with_layer(error, bench.source, Path(build.folder))
         else:
             yield Built(place)
 
