@@ -44,6 +44,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         engine: Who takes what can be taken: `XNNPACK`, `CPUExecutionProvider`; empty where nobody does.
         operators: How many operators the model file has; 0 where it does not say.
         taken: How many of them the engine executes.
+        unit: What is counted: `operators`, or `calls`, of which one may be many operators.
         fallbacks: Those that it does not, and those of an int8 model that compute in float.
         activation_bytes: The most that its inner tensors take at once, as far as their shapes are known.
         held_bytes: What the process grew by when the model was loaded and run, on this machine.
@@ -53,6 +54,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""
     operators: int = 0
     taken: int = 0
+    unit: str = "operators"
     fallbacks: tuple[Fallback, ...] = ()
     activation_bytes: int | None = None
     held_bytes: int = 0

@@ -30,6 +30,7 @@ def look(artifact: Artifact) -> Placement:
         engine=" and ".join(name.upper() for name in engines),
         operators=delegated + sum(kernels.values()),
         taken=delegated,
+        unit="calls",
         fallbacks=tuple(
             Fallback(operator=name, layers=(), why=f"portable kernel, {count} times")
             for name, count in sorted(kernels.items())

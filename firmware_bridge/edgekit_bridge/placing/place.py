@@ -18,6 +18,8 @@ _IMPORTS: Final[dict[str, Callable[[], Any]]] = {
     "tflite": on_device.tflite_interpreter,
     "torchscript": on_device.torch_module,
     "onnx": on_device.onnxruntime_module,
+    "executorch": on_device.executorch_modules,
+    "savedmodel": on_device.tensorflow_module,
 }
 """What a runtime takes before it holds a model is no model's."""
 

@@ -43,7 +43,11 @@ def _facts(checked: Checked) -> Iterator[str]:
 
 def _placement(placement: Placement) -> Iterator[str]:
     if placement.engine:
-        of = f"{placement.taken} of {placement.operators} operators" if placement.operators else "all that it loads"
+        of = (
+            f"{placement.taken} of {placement.operators} {placement.unit}"
+            if placement.operators
+            else "all that it loads"
+        )
         yield f"{placement.engine} executes {of}"
     yield from map(_fallback, placement.fallbacks)
     if placement.microcontroller is not None:
