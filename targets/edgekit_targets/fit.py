@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from edgekit.plan import FORMATS, Format, Objection
-from edgekit.target import Arch, RuntimeFact, TargetProfile
+from edgekit.target import Arch, BoardMemory, RuntimeFact, TargetProfile
 
 RUNTIME_BYTES: Final[dict[Format, int]] = {
     "tflite": 40_000_000,
@@ -33,6 +33,13 @@ _ENGINES: Final[dict[Arch, frozenset[str]]] = {
 """The quantized engines of torch that exist by architecture (`torch.backends.quantized.supported_engines`)."""
 
 
+_HARNESS_FLASH_BYTES: Final = 40_000
+"""Code beside the weights: the harness (measured: 16 kB on a Cortex-M4) and a small network's kernels."""
+
+_HARNESS_RAM_BYTES: Final = 20_000
+"""RAM beside the arena: the harness with its line's buffers (measured: 11 kB), and a stack of 8 kB."""
+
+
 def available_bytes(profile: TargetProfile) -> int:
     """What such a device has in memory beside its own system; 0 where that differs by machine."""
     return max(0, profile.memory_bytes - _SYSTEM_BYTES)
@@ -45,11 +52,14 @@ def misfits(
     model_bytes: int | None = None,
     held_bytes: int | None = None,
     engine: str = "",
+    memory: BoardMemory | None = None,
 ) -> tuple[Objection, ...]:
     """Why a model of this kind will not run or fit there; empty when nothing speaks against it."""
     runtime = profile.runtime_for(format_)
     if runtime is None:
         return (_no_runtime(profile, format_),)
+    if profile.system == "bare-metal":
+        return tuple(_board_memory(profile, memory)) if memory else ()
     size = model_bytes or 0
     held = _COPIES * size if held_bytes is None else held_bytes
     return (*_memory(profile, runtime, size, RUNTIME_BYTES[format_] + held), *_engine(profile, engine))
@@ -63,6 +73,19 @@ def _no_runtime(profile: TargetProfile, format_: Format) -> Objection:
     )
 
 
+def _board_memory(profile: TargetProfile, memory: BoardMemory) -> Iterator[Objection]:
+    for what, has, model, harness, hint in (
+        ("flash", profile.flash_bytes, memory.weight_bytes, _HARNESS_FLASH_BYTES, "--precision int8, or fewer weights"),
+        ("RAM", profile.memory_bytes, memory.ram_bytes, _HARNESS_RAM_BYTES, "--precision int8, or smaller inputs"),
+    ):
+        if has and model + harness > has:
+            yield Objection(
+                cause=f"{profile.title} has {has / 1e3:.0f} kB of {what}; the model takes {model / 1e3:.0f} kB, and "
+                f"what runs it about {harness / 1e3:.0f} kB.",
+                hint=f"A smaller model: {hint}.",
+            )
+
+
 def _memory(profile: TargetProfile, runtime: RuntimeFact, model_bytes: int, needs: int) -> Iterator[Objection]:
     if profile.memory_bytes and needs > available_bytes(profile):
         yield Objection(
@@ -74,7 +97,7 @@ def _memory(profile: TargetProfile, runtime: RuntimeFact, model_bytes: int, need
 
 
 def _engine(profile: TargetProfile, engine: str) -> Iterator[Objection]:
-    if engine and engine not in _ENGINES[profile.arch]:
+    if engine and engine not in _ENGINES.get(profile.arch, frozenset()):
         yield Objection(
             cause=f"The model was quantized for torch's engine {engine}, which {profile.title} ({profile.arch}) "
             "does not have.",

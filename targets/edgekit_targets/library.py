@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from edgekit.plan import Format, Objection
 from edgekit.protocols import TargetLibrary
-from edgekit.target import TargetProfile
+from edgekit.target import BoardMemory, TargetProfile
 from edgekit_targets.fit import RUNTIME_BYTES, available_bytes, misfits
 from edgekit_targets.load import load_profile, profile_names
 
@@ -34,9 +34,12 @@ class _Library:
         model_bytes: int | None = None,
         held_bytes: int | None = None,
         engine: str = "",
+        memory: BoardMemory | None = None,
     ) -> Sequence[Objection]:
         """Why a model of this kind will not run or fit there."""
-        return misfits(profile, format_=format_, model_bytes=model_bytes, held_bytes=held_bytes, engine=engine)
+        return misfits(
+            profile, format_=format_, model_bytes=model_bytes, held_bytes=held_bytes, engine=engine, memory=memory
+        )
 
 
 LIBRARY: TargetLibrary = _Library()

@@ -2,6 +2,7 @@
 
 from edgekit import catalog
 from edgekit.plan import Format, Objection
+from edgekit.target import BoardMemory
 
 
 def _misfits(target: str, format_: Format, *, model_bytes: int = 1_000_000, engine: str = "") -> list[Objection]:
@@ -10,8 +11,27 @@ def _misfits(target: str, format_: Format, *, model_bytes: int = 1_000_000, engi
 
 
 def test_a_small_model_fits_everywhere_it_has_a_runtime() -> None:
-    """TFLite runs on all of them."""
-    assert [name for name in catalog.targets().names() if _misfits(name, "tflite")] == []
+    """TFLite runs on all that have an operating system."""
+    assert [name for name in catalog.targets().names() if _misfits(name, "tflite")] == [
+        name for name in catalog.targets().names() if catalog.targets().load(name).system == "bare-metal"
+    ]
+
+
+def test_a_microcontroller_has_flash_and_ram() -> None:
+    """Weights go into the one, the arena into the other, the harness into both."""
+    library = catalog.targets()
+    profile = library.load("stm32f746")
+
+    def of(weight_bytes: int, ram_bytes: int) -> list[str]:
+        memory = BoardMemory(weight_bytes=weight_bytes, ram_bytes=ram_bytes)
+        return [item.cause for item in library.misfits(profile, format_="c", memory=memory)]
+
+    assert of(900_000, 300_000) == []
+    (flash,) = of(1_020_000, 1000)
+    assert "1049 kB of flash" in flash
+    (ram,) = of(1000, 310_000)
+    assert "328 kB of RAM" in ram
+    assert library.misfits(profile, format_="c") == ()
 
 
 def test_a_format_without_a_runtime_is_named_with_the_ones_that_have() -> None:

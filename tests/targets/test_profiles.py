@@ -13,24 +13,35 @@ BOARDS = {
     "android-arm64", "android-armv7", "linux-aarch64", "linux-armv7", "linux-x86_64",
 }  # fmt: skip
 
+MICROCONTROLLERS = {"esp32-s3", "qemu-mps2-an386", "stm32f746"}
+
 
 def test_every_device_is_there_this_machine_first() -> None:
     """The names users type."""
     names = catalog.targets().names()
     assert names[0] == "host"
-    assert set(names[1:]) == BOARDS
+    assert set(names[1:]) == BOARDS | MICROCONTROLLERS
 
 
-@pytest.mark.parametrize("name", sorted(BOARDS))
+@pytest.mark.parametrize("name", sorted(BOARDS | MICROCONTROLLERS))
 def test_figures_have_sources(name: str) -> None:
     """Whatever is not zero or empty is backed by a document with an address; nothing claims hardware it did not see."""
     profile = catalog.targets().load(name)
     backed = {key for source in profile.sources for key in source.keys}
-    figures = {"runtimes", "memory_bytes", "glibc", "accelerators"}
+    figures = {"runtimes", "memory_bytes", "flash_bytes", "glibc", "accelerators"}
     assert {key for key in figures if getattr(profile, key)} - {"accelerators"} <= backed
     assert backed <= set(TargetProfile.__struct_fields__)
     assert all(source.url.startswith("https://") for source in profile.sources)
-    assert profile.evidence == "untested on hardware"
+    assert profile.evidence == ("emulated" if name.startswith("qemu-") else "untested on hardware")
+
+
+@pytest.mark.parametrize("name", sorted(MICROCONTROLLERS))
+def test_a_microcontroller_runs_c_on_a_serial_line(name: str) -> None:
+    """It has flash, no operating system, and no other runtime."""
+    profile = catalog.targets().load(name)
+    assert (profile.system, profile.connect) == ("bare-metal", ("serial",))
+    assert [runtime.format for runtime in profile.runtimes] == ["c"]
+    assert profile.flash_bytes > profile.memory_bytes // 2 > 0
 
 
 @pytest.mark.parametrize("name", sorted(BOARDS))

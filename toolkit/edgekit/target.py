@@ -4,11 +4,11 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-PROFILE_VERSION: Final = 1
-"""1: first."""
+PROFILE_VERSION: Final = 2
+"""1: first. 2: microcontrollers (`flash_bytes`, the system `bare-metal` and its architectures)."""
 
-Arch: TypeAlias = Literal["aarch64", "armv7l", "x86_64"]
-System: TypeAlias = Literal["linux", "android"]
+Arch: TypeAlias = Literal["aarch64", "armv7l", "x86_64", "armv7e-m", "xtensa-lx7"]
+System: TypeAlias = Literal["linux", "android", "bare-metal"]
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Text: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
@@ -74,6 +74,13 @@ class PowerMode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     note: str = ""
 
 
+class BoardMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model compiled in takes of a microcontroller: weights in flash; arena and kept inputs in RAM."""
+
+    weight_bytes: int
+    ram_bytes: int
+
+
 class TargetProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A kind of device.
 
@@ -81,10 +88,11 @@ class TargetProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         profile_version: The version of this schema (`PROFILE_VERSION`).
         name: The name users type (`raspberrypi4`).
         title: The name people say (`Raspberry Pi 4 Model B`).
-        arch: The machine name of its userland (`uname -m`).
+        arch: The machine name of its userland (`uname -m`); of a microcontroller its instruction set (`armv7e-m`).
         system: The operating system's family.
         cpu: The processor.
         memory_bytes: The RAM of the smallest variant sold; 0 where it differs by machine.
+        flash_bytes: Where a microcontroller's program and weights are; 0 for what has a file system.
         glibc: The oldest C library of its usual systems (`2.31`); empty for none (Android's bionic).
         runtimes: What can execute a model there, best first.
         accelerators: What can speed it up.
@@ -107,6 +115,7 @@ class TargetProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     connect: tuple[str, ...]
     evidence: Literal["physical", "emulated", "untested on hardware"]
     glibc: str = ""
+    flash_bytes: Count = 0
     accelerators: tuple[Accelerator, ...] = ()
     boards: tuple[Text, ...] = ()
     power_modes: tuple[PowerMode, ...] = ()

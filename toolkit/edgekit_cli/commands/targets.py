@@ -7,8 +7,9 @@ import click
 from edgekit_cli.options import JSON
 
 if TYPE_CHECKING:
+    from edgekit.artifact import Manifest
     from edgekit.errors import EdgekitError
-    from edgekit.target import TargetProfile
+    from edgekit.target import BoardMemory, TargetProfile
 
 
 @click.group(short_help="Describe devices, and check what fits them.")
@@ -72,6 +73,14 @@ def show_target(*, name: str, as_json: bool) -> None:
         print_profile(profile)
 
 
+def _board_memory(manifest: "Manifest") -> "BoardMemory | None":
+    """What a model compiled to C takes of a microcontroller; None for other formats."""
+    from edgekit.target import BoardMemory
+
+    found = manifest.footprint
+    return BoardMemory(weight_bytes=found.weight_bytes, ram_bytes=found.arena_bytes) if found else None
+
+
 @targets.command("check", short_help="Whether an artifact fits a device.")
 @click.argument("artifact")
 @click.option("--target", required=True, help="The device's profile (`edgekit targets list`).")
@@ -90,7 +99,11 @@ def check_target(*, artifact: str, target: str, as_json: bool) -> int:
 
     profile, manifest = catalog.targets().load(target), load_artifact(artifact).manifest
     misfits = catalog.targets().misfits(
-        profile, format_=manifest.format, model_bytes=manifest.model_bytes, engine=manifest.plan.engine
+        profile,
+        format_=manifest.format,
+        model_bytes=manifest.model_bytes,
+        engine=manifest.plan.engine,
+        memory=_board_memory(manifest),
     )
     if as_json:
         print_json({"artifact": artifact, "target": profile.name, "fits": not misfits, "misfits": misfits})

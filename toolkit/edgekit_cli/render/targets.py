@@ -27,7 +27,13 @@ def print_profiles(profiles: Sequence[TargetProfile], wrong: Sequence[EdgekitErr
 
 
 def _memory(profile: TargetProfile) -> str:
-    return f"{profile.memory_bytes / 2**30:.3g} GiB" if profile.memory_bytes else "-"
+    return _size(profile.memory_bytes) if profile.memory_bytes else "-"
+
+
+def _size(count: int) -> str:
+    if count >= 2**29:
+        return f"{count / 2**30:.3g} GiB"
+    return f"{count / 2**20:.3g} MiB" if count >= 2**20 else f"{count / 2**10:.3g} KiB"
 
 
 def _formats(profile: TargetProfile) -> str:
@@ -46,12 +52,15 @@ def print_profile(profile: TargetProfile) -> None:
 
 def _facts(profile: TargetProfile) -> Iterator[tuple[str, str]]:
     cpu = profile.cpu
-    cores = f"{cpu.cores} cores" if cpu.cores else ""
-    clock = f"up to {cpu.max_hz / 1e9:g} GHz" if cpu.max_hz else ""
+    cores = f"{cpu.cores} core{'s' if cpu.cores > 1 else ''}" if cpu.cores else ""
+    hertz = f"{cpu.max_hz / 1e9:g} GHz" if cpu.max_hz >= 1e9 else f"{cpu.max_hz / 1e6:g} MHz"  # noqa: PLR2004 - giga
+    clock = f"up to {hertz}" if cpu.max_hz else ""
     yield "processor", ", ".join(filter(None, [cpu.model, cores, clock, profile.arch]))
     if cpu.features:
         yield "features", " ".join(cpu.features)
     yield "memory", _memory(profile) if profile.memory_bytes else "differs by machine"
+    if profile.flash_bytes:
+        yield "flash", _size(profile.flash_bytes)
     yield "system", f"{profile.system}, glibc {profile.glibc} or newer" if profile.glibc else profile.system
     for item in profile.accelerators:
         yield "accelerator", f"{item.name}, reached by {', '.join(item.delegates)}" if item.delegates else item.name
