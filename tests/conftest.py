@@ -10,6 +10,7 @@ pytest_plugins = [
     "models.linear",
     "peers.android",
     "peers.arduino",
+    "peers.boards",
     "peers.mlflow_server",
     "peers.openssh",
     "peers.postgres",

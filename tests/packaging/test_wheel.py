@@ -52,6 +52,8 @@ def _source_files() -> Iterator[str]:
             *(f"edgekit*/**/*.{kind}" for kind in ("py", "sh", "toml", "j2", "css", "js", "c", "h")),
         ):
             yield from (path.relative_to(ROOT / home).as_posix() for path in (ROOT / home).glob(pattern))
+        firmware = (ROOT / home).glob("edgekit*/firmware/c/**/*")
+        yield from (path.relative_to(ROOT / home).as_posix() for path in firmware if path.is_file())
 
 
 def test_every_module_and_profile_is_in_the_wheel(names: set[str]) -> None:

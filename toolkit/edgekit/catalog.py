@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from edgekit.errors import UsageError
 from edgekit.protocols import (
+    BoardHarness,
     Converter,
     Deployer,
     Flasher,
@@ -72,6 +73,8 @@ TRANSPORTS: Final = (
 FLASHERS: Final = ("edgekit_bridge.flashers.ymodem", "edgekit_bridge.flashers.avrdude")
 LINES: Final = frozenset({SERIAL})
 """Schemes of URLs that reach a line, on which no programs run: firmware answers there, or a bootloader."""
+BOARDS: Final = {SERIAL: "edgekit_bridge.serial.harness"}
+"""What measures there, by scheme."""
 TARGETS: Final = "edgekit_targets.library"
 RUNTIMES: Final = "edgekit_bridge.harness.runtimes"
 TRACERS: Final = {"tflite": "edgekit_bridge.tracing.tflite", "onnx": "edgekit_bridge.tracing.onnx"}
@@ -137,6 +140,11 @@ def transport(scheme: str) -> Transport:
     known = {item.scheme: item for item in transports()}
     if scheme in known:
         return known[scheme]
+    if scheme in BOARDS:
+        raise UsageError(
+            f"A bare board runs no programs: {scheme}: leads to its firmware only.",
+            hint="`edgekit bench` measures there, `edgekit flash` writes it, and `edgekit firmware` builds it.",
+        )
     raise UsageError(f"No transport reaches {scheme}: devices.", hint=did_you_mean(scheme, known, "transports"))
 
 
@@ -172,6 +180,11 @@ def check_scheme(scheme: str) -> None:
 def harness(runtime: str = "") -> Harness:
     """The harness for devices that can run programs; that of a runtime which has one of its own (`trtexec`)."""
     return cast("Harness", import_module(HARNESSES.get(runtime, HARNESS)).HARNESS)
+
+
+def board_harness(scheme: str) -> BoardHarness | None:
+    """What measures on a device that runs no programs; None where a transport leads to one that does."""
+    return cast("BoardHarness", import_module(BOARDS[scheme]).HARNESS) if scheme in BOARDS else None
 
 
 def tracer(format_: str) -> "Tracer":

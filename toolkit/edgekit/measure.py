@@ -1,17 +1,21 @@
 """`edgekit.benchmark`: run an artifact's harness on a device, keep what it measured."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from edgekit import catalog
 from edgekit.artifact import Artifact, load_artifact
+from edgekit.device import parse_device
 from edgekit.errors import UsageError
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Link, Progress, Store
-from edgekit.reach import harness_on, open_alone
+from edgekit.reach import harness_on, one_device, open_alone
 from edgekit.run import Run, Schedule
+
+if TYPE_CHECKING:
+    from edgekit.dataset import DataSet
 
 PAIRED: Final = Schedule(repeat=16, min_time_s=0.12, warmup_s=0.1)
 """How two artifacts are measured in turns: many short processes, since it is processes that differ.
@@ -33,6 +37,7 @@ def benchmark(
     runtime: str = "",
     check_golden: bool = True,
     operators: bool = False,
+    evaluation: Path | str | None = None,
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -47,6 +52,7 @@ def benchmark(
             device's own; the best there is when empty.
         check_golden: Whether golden vectors that differ on the device fail the run.
         operators: Whether to ask the runtime where the time goes too.
+        evaluation: Inputs with labels that are to be computed on the device (bare boards only).
         store: Where the run is kept; the default store when None.
         progress: Told of each step.
 
@@ -62,6 +68,27 @@ def benchmark(
     check_schedule(plan)
     loaded = artifact if isinstance(artifact, Artifact) else load_artifact(artifact)
     keeper, shown = store or open_store(), progress or SilentProgress()
+    board = catalog.board_harness(parse_device(one_device(device).url).scheme)
+    if board:
+        if runtime:
+            raise UsageError(f"{device} is a bare board: the model is compiled in, there is no runtime {runtime}.")
+        run = board.measure(
+            loaded,
+            plan,
+            shown,
+            device=parse_device(one_device(device).url),
+            target=target or one_device(device).target,
+            check_golden=check_golden,
+            operators=operators,
+            evaluation=_labelled(evaluation, loaded) if evaluation else None,
+        )
+        keeper.record(run)
+        return run
+    if evaluation:
+        raise UsageError(
+            f"Accuracy is computed on bare boards only, not on {device}.",
+            hint="There the artifact's own figure holds: `edgekit convert --eval`.",
+        )
     with open_alone(device, target, f"bench {loaded.manifest.name}", shown) as (link, url, profile):
         harness, plan = harness_on(link, runtime, loaded.manifest.format), on_cluster(plan, link)
         deployment = harness.stage(link, loaded, shown, runtime=runtime)
@@ -70,6 +97,23 @@ def benchmark(
         )
     keeper.record(run)
     return run
+
+
+def _labelled(path: Path | str, artifact: Artifact) -> "DataSet":
+    """A set of samples with labels that the model can take.
+
+    Raises:
+        UsageError: It is no such set.
+    """
+    from edgekit.dataset import DataSet
+
+    plan = artifact.manifest.plan
+    images = next((ref.images for ref in (plan.evaluation, plan.calibration) if ref and ref.images), None)
+    data = DataSet(path, what="evaluation", images=images, layout=plan.layout)
+    data.check(artifact.manifest.signature)
+    if data.labels is None:
+        raise UsageError(f"{path} holds no labels.", hint="Add an array `labels`, one integer a sample.")
+    return data
 
 
 def benchmark_pair(

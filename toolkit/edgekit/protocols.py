@@ -18,11 +18,13 @@ from edgekit.flash_job import Flashed, FlashJob
 from edgekit.model import Representation, Signature, SourceKind, SourceModel, TensorSpec
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.run import Clock, Run, Schedule
-from edgekit.target import TargetProfile
+from edgekit.target import BoardMemory, TargetProfile
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from edgekit.dataset import DataSet
 
 Array: TypeAlias = "NDArray[np.generic]"
 """A NumPy array; a name in quotes, so that these protocols import no NumPy."""
@@ -126,6 +128,7 @@ class TargetLibrary(Protocol):
         model_bytes: int | None = None,
         held_bytes: int | None = None,
         engine: str = "",
+        memory: BoardMemory | None = None,
     ) -> Sequence[Objection]:
         """Why a model of this kind will not run or fit there.
 
@@ -135,6 +138,7 @@ class TargetLibrary(Protocol):
             model_bytes: The model file's size; None before it exists.
             held_bytes: What it takes in memory when it is loaded and run; None where nobody has measured that.
             engine: The quantized engine that the file was made for; empty when it has none.
+            memory: What a model compiled to C takes; None before it exists, and for every other format.
         """
 
 
@@ -526,6 +530,47 @@ class Flasher(Protocol):
         Raises:
             DeviceError: The board does not answer, is another one or in the wrong mode, or does not hold what was
                 written; each with its next step.
+        """
+
+
+class BoardHarness(Protocol):
+    """Measures artifacts on devices that run no programs: their firmware holds the model, and answers in bytes.
+
+    Attributes:
+        scheme: The scheme of the URLs that lead to such a device.
+    """
+
+    scheme: str
+
+    def measure(
+        self,
+        artifact: Artifact,
+        schedule: Schedule,
+        progress: Progress,
+        *,
+        device: DeviceUrl,
+        target: str = "",
+        check_golden: bool = True,
+        operators: bool = False,
+        evaluation: "DataSet | None" = None,
+    ) -> Run:
+        """Check the golden vectors there, then measure.
+
+        Args:
+            artifact: What the firmware must hold.
+            schedule: How to measure.
+            progress: Told of each step.
+            device: Where.
+            target: The profile that the device is taken for; what the firmware says when empty.
+            check_golden: Whether golden vectors that differ on the device fail the run.
+            operators: Whether to ask for the time of each layer too.
+            evaluation: A labelled set that is to be computed there.
+
+        Raises:
+            UsageError: The URL is wrong, or the schedule asks for what a bare board does not do.
+            DeviceError: The line cannot be opened, or is gone.
+            MeasurementError: Nothing answers, or the firmware holds another model.
+            CheckFailed: The golden vectors differ on the device.
         """
 
 

@@ -23,6 +23,9 @@ Cluster: TypeAlias = Literal["", "big", "little"]
 Stopped: TypeAlias = Literal["repeat", "goal", "budget"]
 
 
+Kind: TypeAlias = Literal["physical", "emulated", "virtual"]
+
+
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """How to measure.
 
@@ -166,6 +169,50 @@ class GoldenCheck(msgspec.Struct, frozen=True, kw_only=True):
     vectors: int
 
 
+class Firmware(msgspec.Struct, frozen=True, kw_only=True):
+    """What ran on a board that runs no programs: a model and nothing else.
+
+    Attributes:
+        board: The board, as its firmware calls it: a target profile's name.
+        protocol: How it was spoken to, with the version (`edgekit 1`, `mlperf-tiny`).
+        clock: What its ticks are (`DWT CYCCNT`, `SysTick`).
+        clock_hz: How many of them a second has.
+        compiler: What compiled it.
+        flash_bytes: The whole image: code, weights and initial values; 0 where it is not known.
+        ram_bytes: Variables, the arena among them, without the stack; 0 where it is not known.
+        stack_bytes: The deepest that the stack has been; 0 where it is not known.
+        arena_bytes: What the model computes in.
+        weight_bytes: What the model's weights take of the flash.
+    """
+
+    board: str
+    protocol: str
+    clock: str = ""
+    clock_hz: int = 0
+    compiler: str = ""
+    flash_bytes: int = 0
+    ram_bytes: int = 0
+    stack_bytes: int = 0
+    arena_bytes: int = 0
+    weight_bytes: int = 0
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Top-1 accuracy over a labelled set whose every sample was computed on the device.
+
+    Attributes:
+        data: The set's file name.
+        sha256: The hash of its content.
+        samples: How many it has.
+        accuracy: The share whose largest score is at the label, 0 to 1.
+    """
+
+    data: str
+    sha256: str
+    samples: int
+    accuracy: float
+
+
 class CpuState(msgspec.Struct, frozen=True, kw_only=True):
     """What moves during a run. None where the device does not say.
 
@@ -225,7 +272,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     cpu_features: tuple[str, ...]
     cores: int
     memory_bytes: int
-    kind: Literal["physical", "emulated", "virtual"]
+    kind: Kind
     packages: dict[str, str]
     before: CpuState
     after: CpuState
@@ -270,7 +317,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         environment: Where.
         pair: Shared by the two runs of artifacts that took turns in the same processes, in the same order; else empty.
         stopped: What ended it: all `repeat` processes done, `precision_goal` reached, or `budget_s` spent before that.
-        operators: Where the time goes, the slowest first; empty when that was not asked for.
+        operators: Where the time goes, the slowest first (in a model compiled to C: its layers in their order); empty
+            when that was not asked for.
+        firmware: What ran on a bare board; None where programs run.
+        evaluation: Accuracy over a labelled set, computed there; None when that was not asked for.
     """
 
     run_version: int
@@ -291,6 +341,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     pair: str = ""
     stopped: Stopped = "repeat"
     operators: tuple[OperatorTime, ...] = ()
+    firmware: Firmware | None = None
+    evaluation: Evaluation | None = None
 
     @property
     def samples_ns(self) -> tuple[tuple[int, ...], ...]:

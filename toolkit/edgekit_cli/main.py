@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "inspect": "Show what a source model or an artifact is.",
     "verify": "Run an artifact beside its source again, now.",
     "bench": "Measure artifacts on a device.",
+    "firmware": "Build what a microcontroller runs.",
     "compare": "Compare two runs; a gate for CI.",
     "calibrate-noise": "Measure how noisy a device is.",
     "runs": "List, show, plot, move and prune stored runs.",

@@ -40,9 +40,15 @@ def open_port(where: SerialUrl, *, timeout_s: float = 0.05) -> "Iterator[SerialB
         ) from None
     except (serial.SerialException, OSError) as error:
         raise _refusal(where, error) from None
-    with port:
+    # pyserial forgets a socket whose other end is gone without closing it.
+    held = getattr(port, "_socket", None)
+    try:
         port.reset_input_buffer()
         yield cast("SerialBase", port)
+    finally:
+        port.close()
+        if held is not None:
+            held.close()
 
 
 def _refusal(where: SerialUrl, error: Exception) -> DeviceError:

@@ -41,6 +41,7 @@ _COLD_STARTS = 10
 @click.option("--cooldown", "cooldown_c", type=CELSIUS, default=None, help="Wait until it is no warmer, e.g. 35C.")
 @click.option("--operators", is_flag=True, help="Tell where the time goes too, where the runtime can.")
 @click.option("--clock", type=click.Choice(["wall", "instructions"]), default="wall", help="See `edgekit virtual`.")
+@click.option("--eval", "evaluation", type=click.Path(), default="", help="Labelled samples for a bare board.")
 @click.option("--report", "page", type=click.Path(dir_okay=False), default=None, help="Write an HTML report there too.")
 @STORE
 @click.option("--no-check", is_flag=True, help="Measure even when the golden vectors differ on the device.")
@@ -58,6 +59,7 @@ def bench(
     target: str,
     runtime: str,
     operators: bool,
+    evaluation: str,
     page: str | None,
     **schedule: Any,
 ) -> int:
@@ -72,6 +74,7 @@ def bench(
       edgekit bench old.edgekit new.edgekit --paired
       edgekit bench net.edgekit --sustained 5min
       edgekit bench net.edgekit --device group:lab --jobs 4
+      edgekit bench net-c-int8.edgekit --device serial:/dev/ttyACM0 --operators --eval test.npz
     """
     from edgekit.artifact import load_artifact
     from edgekit.errors import UsageError
@@ -96,7 +99,7 @@ def bench(
             devices, lambda *place: _measure_pair(artifacts, schedules, **here(*place)), title="bench", jobs=jobs
         )
         return _show_pairs(pairs, as_json=as_json)
-    more = {"runtime": runtime, "operators": operators}
+    more = {"runtime": runtime, "operators": operators, "evaluation": evaluation or None}
     outcomes = each(
         devices, lambda *place: _measure(artifacts, schedules, **more, **here(*place)), title="bench", jobs=jobs
     )

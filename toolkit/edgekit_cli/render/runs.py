@@ -52,6 +52,7 @@ def print_runs(
         print_table(there)
         print_method(there)
         for item in there:
+            print_firmware(item.run)
             print_operators(item.run)
         if len(there) > 1:
             print_recommendation(advice[device])
@@ -157,6 +158,10 @@ def _how(items: Sequence[Figures]) -> str:
     first = items[0].run
     processes = _processes([item.summary.processes for item in items])
     sqnr = "SQNR is to the source, on the device."
+    if first.firmware:
+        counts = [max(len(part.samples_ns), part.inferences) for item in items for part in item.run.repetitions]
+        series = _span([item.summary.processes for item in items])
+        return f"median of {series} series of {_span(counts)} inferences each: {first.method}; {sqnr}"
     if not first.environment.python:
         counts = [repetition.inferences for item in items for repetition in item.run.repetitions]
         each = f" of {_span(counts)} inferences" if any(counts) else ""
@@ -202,14 +207,35 @@ def print_operators(run: Run, most: int = 12) -> None:
     if not run.operators:
         return
     total = sum(item.self_ns for item in run.operators) or 1
-    click.echo(f"Operators of {run.artifact.name} (under the profiler, which costs time itself):")
+    what = "Layers" if run.firmware else "Operators"
+    unit = SCALES[run.schedule.clock].unit
+    most = len(run.operators) if run.firmware else most  # a model's layers are read as a whole
+    click.echo(f"{what} of {run.artifact.name} (under the profiler, which costs time itself):")
     for item in run.operators[:most]:
-        click.echo(
-            f"  {item.name:<44.44} {item.calls:6.1f}x {milliseconds(item.self_ns):>9} ms {item.self_ns / total:6.1%}"
-        )
+        figure = f"{milliseconds(item.self_ns):>9} {unit} {item.self_ns / total:6.1%}"
+        click.echo(f"  {item.name:<44.44} {item.calls:6.1f}x {figure}")
     left = len(run.operators) - most
     if left > 0:
         click.echo(f"  and {left} more (--json has all)")
+
+
+def print_firmware(run: Run) -> None:
+    """What the image takes of a bare board, and what it computed of a labelled set."""
+    firmware, evaluation = run.firmware, run.evaluation
+    if firmware and firmware.flash_bytes:
+        line = (
+            f"Memory: flash {firmware.flash_bytes / 1e3:.1f} kB (weights {firmware.weight_bytes / 1e3:.1f}), RAM "
+            f"{firmware.ram_bytes / 1e3:.1f} kB (arena {firmware.arena_bytes / 1e3:.1f}), stack "
+            f"{firmware.stack_bytes / 1e3:.1f} kB."
+        )
+        click.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
+    if evaluation:
+        right = round(evaluation.accuracy * evaluation.samples)
+        line = (
+            f"Accuracy of {run.artifact.name}, computed on the device: {evaluation.accuracy:.2%}, {right:,} of "
+            f"{evaluation.samples:,} samples of {evaluation.data}."
+        )
+        click.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
 
 
 def _span(counts: Sequence[int]) -> str:

@@ -1,0 +1,176 @@
+"""`edgekit bench` on bare boards: firmware as a program of this machine, and on a Cortex-M4 under QEMU."""
+
+import os
+import pty
+import tty
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+import edgekit
+from edgekit.artifact import Artifact, load_artifact, write_manifest
+from edgekit.errors import CheckFailed, MeasurementError, UsageError
+from edgekit.run import Run, Schedule
+from edgekit_cli.main import main
+from models.negated_c import copy_artifact
+from peers.boards import StartBoard
+
+pytestmark = pytest.mark.peer
+
+SHORT = Schedule(repeat=2, min_time_s=0.005, min_samples=5, warmup_s=0.0)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Ten samples, of which the model (whose largest output is at the smallest input) gets eight right."""
+    x = np.random.default_rng(3).integers(-50, 50, (10, 4)).astype(np.float32)
+    x[:, 0] -= 0.5
+    labels = x.argmin(axis=1)
+    labels[:2] = (labels[:2] + 1) % 4
+    np.savez(tmp_path / "test.npz", x=x, labels=labels)
+    return tmp_path / "test.npz"
+
+
+def check_run(run: Run, negated: Artifact) -> None:
+    """What holds of every board."""
+    assert run.artifact.id == negated.id
+    assert run.golden is not None
+    assert run.golden.passed
+    assert run.golden.relative_rms == 0
+    assert len(run.repetitions) == 2
+    assert all(len(samples) >= 5 for samples in run.samples_ns)
+    assert [item.name for item in run.operators] == ["NEG negate", "FILL wipe"]
+    assert run.firmware is not None
+    assert run.firmware.arena_bytes == 32
+    assert run.evaluation is not None
+    assert (run.evaluation.samples, run.evaluation.accuracy) == (10, 0.8)
+
+
+def test_a_program_of_this_machine(
+    negated: Artifact, posix_firmware: Path, start_board: StartBoard, labelled: Path
+) -> None:
+    """The whole way over a socket: golden vectors, samples, layers, and accuracy computed there."""
+    run = edgekit.benchmark(
+        negated, device=start_board(posix_firmware), schedule=SHORT, operators=True, evaluation=labelled
+    )
+    check_run(run, negated)
+    assert run.schedule.clock == "wall"
+    assert run.environment.kind in {"physical", "virtual", "emulated"}
+
+
+def test_a_cortex_m4_counts_instructions(
+    negated: Artifact, cortex_firmware: Path, start_board: StartBoard, labelled: Path
+) -> None:
+    """Under QEMU's -icount every figure is instructions, the same each time, and labelled so."""
+    url = start_board(cortex_firmware)
+    runs = [
+        edgekit.benchmark(negated, device=url, schedule=SHORT, operators=True, evaluation=labelled) for _ in range(2)
+    ]
+    for run in runs:
+        check_run(run, negated)
+        assert run.schedule.clock == "instructions"
+        assert (run.environment.kind, run.target) == ("emulated", "qemu-mps2-an386")
+        assert "instructions" in run.method
+        assert run.firmware is not None
+        assert 10_000 < run.firmware.flash_bytes < 40_000
+        assert run.firmware.ram_bytes > 8192
+        assert 100 < run.firmware.stack_bytes < 4096
+        assert run.environment.memory_bytes == 4 * 2**20
+    samples = [sample for run in runs for process in run.samples_ns for sample in process]
+    assert max(samples) - min(samples) <= 40  # a tick of SysTick
+
+
+def test_the_command(
+    negated: Artifact,
+    cortex_firmware: Path,
+    start_board: StartBoard,
+    labelled: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It shows what of flash and RAM is taken, layers, and the accuracy that was computed there."""
+    url = start_board(cortex_firmware)
+    where = ["--device", url, "--repeat", "2", "--eval", str(labelled), "--operators"]
+    assert main(["bench", str(negated.path), *where]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Minstr" in out
+    assert "EMULATED: Cortex-M4" in out
+    assert "Memory: flash" in out
+    assert "80.00%, 8 of 10 samples of test.npz" in out
+    assert "Layers of negated-c-int8" in out
+
+
+def test_another_model_on_the_board(
+    negated: Artifact, posix_firmware: Path, start_board: StartBoard, tmp_path: Path
+) -> None:
+    """Nobody measures what he did not mean to: the firmware must hold this very artifact."""
+    other = copy_artifact(negated, tmp_path / "other.edgekit")
+    write_manifest(other, msgspec.structs.replace(negated.manifest, notes=("another",)))
+    with pytest.raises(MeasurementError, match=r"holds negated \(.*not other.edgekit") as caught:
+        edgekit.benchmark(load_artifact(other), device=start_board(posix_firmware), schedule=SHORT)
+    assert "firmware build" in caught.value.hint
+
+
+def test_golden_vectors_that_differ(
+    negated: Artifact, posix_firmware: Path, start_board: StartBoard, tmp_path: Path
+) -> None:
+    """A board that computes something else fails the run, unless that is asked for."""
+    other = copy_artifact(negated, tmp_path / "other.edgekit")
+    with np.load(other / "golden.npz") as found:
+        values = {"in:x": found["in:x"], "out:y": found["out:y"] + 3}
+    np.savez(other / "golden.npz", **values)
+    wrong = msgspec.structs.replace(negated, path=other)
+    url = start_board(posix_firmware)
+    with pytest.raises(CheckFailed, match="gives other outputs"):
+        edgekit.benchmark(wrong, device=url, schedule=SHORT)
+    run = edgekit.benchmark(wrong, device=url, schedule=SHORT, check_golden=False)
+    assert run.golden is not None
+    assert not run.golden.passed
+
+
+@pytest.mark.parametrize(
+    ("schedule", "complaint"),
+    [
+        (Schedule(threads=2), "no 2 threads"),
+        (Schedule(mode="cold"), "no mode cold"),
+        (Schedule(governor="performance"), "no a governor"),
+        (Schedule(affinity=(1,)), "no a choice of cores"),
+    ],
+)
+def test_what_a_bare_board_does_not_have(negated: Artifact, schedule: Schedule, complaint: str) -> None:
+    """Is said before the line is opened."""
+    with pytest.raises(UsageError, match=complaint):
+        edgekit.benchmark(negated, device="serial:/dev/null", schedule=schedule)
+
+
+def test_what_does_not_fit_a_serial_line(negated: Artifact, tmp_path: Path) -> None:
+    """A runtime, a set without labels, an unknown protocol or option: each named."""
+    np.savez(tmp_path / "x.npz", x=np.zeros((3, 4), np.float32))
+    with pytest.raises(UsageError, match="no runtime litert"):
+        edgekit.benchmark(negated, device="serial:/dev/null", runtime="litert")
+    with pytest.raises(UsageError, match="no labels"):
+        edgekit.benchmark(negated, device="serial:/dev/null", evaluation=tmp_path / "x.npz")
+    with pytest.raises(UsageError, match="protocol 'mlperf'") as caught:
+        edgekit.benchmark(negated, device="serial:/dev/null?protocol=mlperf")
+    assert "mlperf-tiny" in caught.value.hint
+    with pytest.raises(UsageError, match="option 'protokoll'"):
+        edgekit.benchmark(negated, device="serial:/dev/null?protokoll=x")
+    with pytest.raises(UsageError, match="bare boards only"):
+        edgekit.benchmark(negated, device="local:", evaluation=tmp_path / "x.npz")
+
+
+def test_nothing_but_a_shell_answers(negated: Artifact) -> None:
+    """A line on which nobody speaks the protocol ends with what to look at."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    with pytest.raises(MeasurementError, match="Nothing answers"):
+        edgekit.benchmark(negated, device=f"serial:{os.ttyname(theirs)}")
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_instructions_where_there_are_none(negated: Artifact, posix_firmware: Path, start_board: StartBoard) -> None:
+    """A real clock is not passed off as instructions."""
+    with pytest.raises(UsageError, match="counts no instructions"):
+        edgekit.benchmark(negated, device=start_board(posix_firmware), schedule=Schedule(clock="instructions"))
