@@ -17,7 +17,7 @@ from edgekit_cli.main import main
 from models.negated_c import copy_artifact
 from peers.boards import StartBoard
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
 SHORT = Schedule(repeat=2, min_time_s=0.005, min_samples=5, warmup_s=0.0)
 

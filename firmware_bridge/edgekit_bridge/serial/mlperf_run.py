@@ -46,7 +46,7 @@ class _Model:
     def __init__(self, board: TextBoard, artifact: Artifact) -> None:
         self._board = board
         self._manifest = artifact.manifest
-        self._file = open_tflite(artifact.model, artifact.manifest) if artifact.manifest.format == "tflite" else None
+        self._file = open_tflite(artifact.model, artifact.manifest.signature) if artifact.manifest.format == "tflite" else None
         self.one_us = 0.0
 
     def load(self, sample: Tensors) -> None:

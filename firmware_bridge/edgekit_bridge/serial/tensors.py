@@ -8,7 +8,7 @@ import msgspec
 from edgekit.errors import MeasurementError
 from edgekit.model import TensorSpec
 from edgekit_bridge.harness import on_device
-from edgekit_bridge.harness.runtimes import typed_errors
+from edgekit_bridge.harness.typed import typed_errors
 from edgekit_bridge.serial.board import BoardTensor
 
 if TYPE_CHECKING:
