@@ -46,7 +46,8 @@ class _Model:
     def __init__(self, board: TextBoard, artifact: Artifact) -> None:
         self._board = board
         self._manifest = artifact.manifest
-        self._file = open_tflite(artifact.model, artifact.manifest.signature) if artifact.manifest.format == "tflite" else None
+        is_tflite = artifact.manifest.format == "tflite"
+        self._file = open_tflite(artifact.model, artifact.manifest.signature) if is_tflite else None
         self.one_us = 0.0
 
     def load(self, sample: Tensors) -> None:

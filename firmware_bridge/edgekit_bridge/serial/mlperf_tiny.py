@@ -22,6 +22,7 @@ LOAD_BYTES: Final = (COMMAND_BYTES - len("db ")) // 2
 _READY: Final = "m-ready"
 _ANSWER_S: Final = 2.0
 _TRIES: Final = 4
+_QUIET_S: Final = 0.15
 _WRAP_US: Final = 2**32
 """Where a timestamp of 32 bits begins again."""
 
@@ -142,6 +143,7 @@ class TextBoard:
     def _again(self, text: str) -> list[str]:
         """A command that may be given again: the first may be spoilt by what was on the line before."""
         for _ in range(_TRIES):
+            self._drain()
             try:
                 lines = self.command(text)
             except (RefusedError, TimeoutError):
@@ -153,6 +155,13 @@ class TextBoard:
             hint="Is it such firmware, and the baud rate right? Boards start at 115200: serial:PORT?baud=115200",
             transient=True,
         )
+
+    def _drain(self) -> None:
+        """Let what was said before pass: a greeting ends with `m-ready` too, and would be taken for the answer."""
+        deadline = time.monotonic() + _ANSWER_S
+        while self._stream.read(_QUIET_S) and time.monotonic() < deadline:
+            pass
+        self._rest = b""
 
     def _failed(self, what: str) -> MeasurementError:
         return MeasurementError(
