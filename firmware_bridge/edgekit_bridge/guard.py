@@ -1,7 +1,7 @@
 """A lock on a device, so that two people do not measure on one board at once.
 
 The lock is the kernel's, on the file `HOME/lock` (flock(2)). A small process there holds it for us and sleeps until
-its input ends: when we let go, or with our connection. Whatever ends it ends the lock: none is ever stale.
+we say that it is over, or its input ends with our connection. Whatever ends it ends the lock: none is ever stale.
 """
 
 import getpass
@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from edgekit.errors import DeviceError
@@ -41,7 +41,7 @@ echo held
 read -r _
 exit 0
 """
-"""Takes the lock or says who has it; then waits for the end of its input, which costs the device nothing.
+"""Takes the lock or says who has it; then waits for a line, or the end of its input, which costs the device nothing.
 
 flock(1) is in util-linux and toybox; on a device without it, or a file system that knows no locks, there is none.
 """
@@ -75,7 +75,12 @@ class _Holder:
         )
 
     def let_go(self) -> None:
-        """End the process's input; it takes the lock away as it ends."""
+        """Tell the process that it is over; it takes the lock away as it ends.
+
+        A word, and not the end of its input alone: a process that was forked meanwhile may hold a copy of our end.
+        """
+        with suppress(BrokenPipeError):
+            os.write(self._ours, b"\n")
         os.close(self._ours)
         self._thread.join(_CALL_S)
 

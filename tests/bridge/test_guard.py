@@ -59,6 +59,21 @@ def test_one_at_a_time(device: str) -> None:
         pass
 
 
+def test_a_process_forked_meanwhile_holds_nothing(device: str) -> None:
+    """What it inherits, the end of a pipe too, does not keep the device from others."""
+    with held(device):
+        child = os.fork()
+        if child == 0:
+            time.sleep(300)
+            os._exit(0)
+    try:
+        with held(device, wait_s=5):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 def test_who_waits_gets_it(device: str) -> None:
     """As soon as it is free; who waits is told for whom."""
     free, progress = threading.Event(), Recorder()
