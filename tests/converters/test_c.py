@@ -1,7 +1,6 @@
 """Format c: what the C source computes, what it takes, and what is refused."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,59 +12,17 @@ from edgekit import catalog
 from edgekit.artifact import Footprint
 from edgekit.conversion import convert_all
 from edgekit.errors import ConversionError, UsageError
-from edgekit.model import Signature, TensorSpec
+from edgekit.model import Signature
 from edgekit.planning import Request
 from edgekit.source import open_source
 from edgekit_converters.c.arena import Buffer, bound, plan_arena
 from edgekit_converters.c.compile import compile_tflite
 from models.c_cases import CASES, case_file
+from models.c_reference import Reference
 from models.graph import INT32, GraphWriter
 from peers import c_program
 
 SAMPLES = 50
-
-
-class Reference:
-    """LiteRT's reference kernels, and the inputs that they are given."""
-
-    def __init__(self, content: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        kernels = OpResolverType.BUILTIN_REF
-        self._interpreter = Interpreter(model_content=content, experimental_op_resolver_type=kernels)
-        self._interpreter.allocate_tensors()
-        self.inputs = self._interpreter.get_input_details()
-        self.outputs = self._interpreter.get_output_details()
-
-    def specs(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
-        """Inputs and outputs as the graph writer names them."""
-        found = []
-        for role, details in (("in", self.inputs), ("out", self.outputs)):
-            found.append(
-                [
-                    TensorSpec(name=f"{role}{place}", shape=tuple(map(int, item["shape"])), dtype="float32")
-                    for place, item in enumerate(details)
-                ]
-            )
-        return found[0], found[1]
-
-    def samples(self, count: int) -> list[list[NDArray[Any]]]:
-        """Random inputs over the whole range of the type."""
-        rng = np.random.default_rng(1)
-
-        def one(detail: Any) -> NDArray[Any]:
-            if detail["dtype"] == np.int8:
-                return np.asarray(rng.integers(-128, 128, detail["shape"]), np.int8)
-            return np.asarray(3 * rng.standard_normal(detail["shape"]), detail["dtype"])
-
-        return [[one(detail) for detail in self.inputs] for _ in range(count)]
-
-    def run(self, sample: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """The outputs of one sample."""
-        for detail, value in zip(self.inputs, sample, strict=True):
-            self._interpreter.set_tensor(detail["index"], value)
-        self._interpreter.invoke()
-        return [self._interpreter.get_tensor(detail["index"]) for detail in self.outputs]
 
 
 def written(content: bytes, folder: Path) -> Footprint:

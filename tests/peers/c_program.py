@@ -56,10 +56,10 @@ def needs(program: str, package: str) -> str:
     return found
 
 
-def build(folder: Path, options: Sequence[str] = SANITIZED) -> Path:
+def build(folder: Path, options: Sequence[str] = SANITIZED, name: str = "program") -> Path:
     """Compile the folder's model.c with a main that reads inputs and writes outputs."""
     (folder / "main.c").write_text(_MAIN)
-    program = folder / "program"
+    program = folder / name
     sources = [folder / "model.c", folder / "main.c"]
     subprocess.run([needs("gcc", "gcc"), *STRICT, *options, "-o", program, *sources, "-lm"], check=True)
     return program

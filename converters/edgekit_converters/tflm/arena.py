@@ -20,6 +20,7 @@ _TIMEOUT_S: Final = 300.0
 _KEPT: Final = 300
 
 _PROGRAM: Final = """
+import os
 import sys
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime
@@ -27,22 +28,33 @@ from tflite_micro.python.tflite_micro import runtime
 arena, inputs, step, tries = map(int, sys.argv[2:])
 with open(sys.argv[1], "rb") as file:
     content = file.read()
-for left in reversed(range(tries)):
-    try:
-        interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena)
-        for place in range(inputs):
-            detail = interpreter.get_input_details(place)
-            interpreter.set_input(np.zeros(detail["shape"], detail["dtype"]), place)
-        interpreter.invoke()
+
+
+def run():
+    interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena)
+    for place in range(inputs):
+        detail = interpreter.get_input_details(place)
+        interpreter.set_input(np.zeros(detail["shape"], detail["dtype"]), place)
+    interpreter.invoke()
+    interpreter.print_allocations()
+
+
+for _ in range(tries - 1):
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        try:
+            run()
+        except RuntimeError:
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
         break
-    except RuntimeError:
-        if not left:
-            raise
-        arena += step
+    arena += step
 print("enough", arena, flush=True)
-interpreter.print_allocations()
+run()
 """
-"""Load, run once, tell what was allocated; in a larger arena where it was not enough."""
+"""Load, run once, tell what was allocated; before that find, by children that may crash, an arena that is enough."""
 
 _STEP: Final = 16
 _TRIES: Final = 256
