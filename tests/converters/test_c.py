@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -143,6 +144,19 @@ class TestArtifact:
         assert f"#define EDGEKIT_ARENA_BYTES {manifest.footprint.arena_bytes}\n" in header
         assert "#define EDGEKIT_MODEL_INTERFACE 1\n" in header
         assert '.name = "x"' in made.artifact.model.read_text()
+
+    def test_a_file_that_is_int8_already_is_taken_as_it_is(self, tmp_path: Path) -> None:
+        """Nothing is calibrated, and the C model equals its source; real numbers go in and come out."""
+        path = tmp_path / "dense.tflite"
+        path.write_bytes(case_file("dense", "int8"))
+        asked = msgspec.structs.replace(request(path, tmp_path), precisions=("int8",))
+        (made,) = convert_all(asked).made
+        assert made.artifact.manifest.parity.worst.sqnr_db is None
+        assert [spec.dtype for spec in made.artifact.manifest.signature.inputs] == ["int8"]
+        with pytest.raises(UsageError, match="is quantized already"):
+            convert_all(request(path, tmp_path))
+        with pytest.raises(UsageError, match="are what they are"):
+            convert_all(msgspec.structs.replace(asked, io_type="int8"))
 
     def test_without_a_compiler_nothing_can_be_compared(
         self, linear_tflite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ from edgekit.layout import NATURAL, check_layout
 from edgekit.limits import Limits
 from edgekit.model import SourceModel
 from edgekit.plan import INTEGER_IO, ConversionPlan, DataRef, Format, IoType, Precision, Route, default_max_error
+from edgekit.protocols import ReadsQuantized, SourceReader
 from edgekit.routes import Way, check_names, find_way
 from edgekit.target import TargetProfile
 from edgekit.user_code import split_function
@@ -197,7 +198,7 @@ def _name(request: Request, plan: ConversionPlan) -> str:
 
 
 def _check(source: SourceModel, way: Way, plan: ConversionPlan, profile: TargetProfile) -> None:
-    if plan.precision == "int8" and plan.calibration is None:
+    if plan.precision == "int8" and plan.calibration is None and not _is_quantized(way.reader, source):
         raise UsageError(
             f"{plan.label} needs calibration data: representative inputs that the ranges are taken from.",
             hint="Give some 100 samples: --calibration FILE.npz (an array for each input, first axis the sample).",
@@ -205,3 +206,7 @@ def _check(source: SourceModel, way: Way, plan: ConversionPlan, profile: TargetP
     fit = catalog.targets().misfits(profile, format_=plan.format, engine=plan.engine)
     for objection in (*way.reader.objections(source), *way.converter.objections(source, plan), *fit):
         raise UsageError(objection.cause, hint=objection.hint)
+
+
+def _is_quantized(reader: SourceReader, source: SourceModel) -> bool:
+    return isinstance(reader, ReadsQuantized) and reader.is_quantized(source)

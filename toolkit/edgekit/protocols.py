@@ -6,7 +6,7 @@ The pipeline knows these and nothing else of the packages above it; `edgekit.cat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -99,6 +99,14 @@ class SourceReader(Protocol):
             UsageError: The file is not what it claims to be, or lacks something.
             ConversionError: The framework cannot load it.
         """
+
+
+@runtime_checkable
+class ReadsQuantized(Protocol):
+    """What a reader offers besides when its files may be quantized already."""
+
+    def is_quantized(self, model: SourceModel) -> bool:
+        """Whether this one is, so that there is nothing to calibrate."""
 
 
 class TargetLibrary(Protocol):

@@ -11,6 +11,7 @@ import msgspec
 from edgekit.model import Representation, SourceModel, TensorSpec
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
+from edgekit_converters.formats.tflite_ready import as_tflite, objections_to
 
 MODEL: Final = "model.c"
 HEADER: Final = "model.h"
@@ -36,7 +37,7 @@ class CompiledToC:
 
     def objections(self, model: SourceModel, plan: ConversionPlan) -> Sequence[Objection]:
         """Those to TFLite; and of a TFLite file, the first operator that there is no kernel for."""
-        found = list(self._to_tflite.objections(model, plan))
+        found = objections_to(self._to_tflite, model, plan)
         return found if found or model.kind != "tflite" else _unknown_operators(Path(model.path))
 
     def convert(
@@ -51,7 +52,7 @@ class CompiledToC:
         from edgekit_converters.c.compile import compile_tflite
 
         with tempfile.TemporaryDirectory() as folder:
-            made = self._to_tflite.convert(source, plan, calibration, Path(folder), progress)
+            made = as_tflite(self._to_tflite, source, plan, calibration, Path(folder), progress)
             content = made.model.read_bytes()
         with progress.step(f"{plan.label}: compile to C"):
             written, footprint = compile_tflite(content, made.inputs, made.outputs)

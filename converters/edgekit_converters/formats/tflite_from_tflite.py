@@ -8,6 +8,7 @@ from edgekit.errors import ConversionError
 from edgekit.model import Representation, SourceModel
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
+from edgekit_converters.sources.tflite_model import already_quantized
 
 if TYPE_CHECKING:
     from edgekit_converters.sources.tflite_source import TfliteSource
@@ -25,8 +26,8 @@ class _TfliteFromTflite:
         return (Requirement(module="ai_edge_litert", extra="tflite"), *quantizer)
 
     def objections(self, model: SourceModel, plan: ConversionPlan) -> Sequence[Objection]:  # noqa: ARG002 - the protocol's
-        """None that shows without LiteRT."""
-        return []
+        """It must be float."""
+        return already_quantized(model)
 
     def convert(
         self,

@@ -11,6 +11,7 @@ from edgekit.model import Representation, SourceModel
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
 from edgekit_converters.formats.c_source import first_unknown
+from edgekit_converters.formats.tflite_ready import as_tflite, objections_to
 from edgekit_converters.tflm.package import method_of, model_header, model_source, operators_header
 
 _SPARE: Final = 1 << 20
@@ -38,7 +39,7 @@ class PackagedForMicro:
 
     def objections(self, model: SourceModel, plan: ConversionPlan) -> Sequence[Objection]:
         """Those to TFLite; and of a TFLite file, the first operator that TensorFlow Lite Micro has not got."""
-        found = list(self._to_tflite.objections(model, plan))
+        found = objections_to(self._to_tflite, model, plan)
         if found or model.kind != "tflite":
             return found
         unknown = first_unknown(Path(model.path), lambda op: method_of(op) is not None)
@@ -60,7 +61,7 @@ class PackagedForMicro:
         from edgekit_converters.c.graph import read_graph
         from edgekit_converters.tflm.arena import measure_arena
 
-        made = self._to_tflite.convert(source, plan, calibration, out, progress)
+        made = as_tflite(self._to_tflite, source, plan, calibration, out, progress)
         content = made.model.read_bytes()
         operators = operators_header(made.operators)
         with progress.step(f"{plan.label}: measure the arena"):

@@ -34,8 +34,8 @@ class _TensorflowOnnxReader:
     environment: Mapping[str, str] = savedmodel.READER.environment
 
     def objections(self, model: SourceModel) -> Sequence[Objection]:
-        """The file's own."""
-        return READERS[model.kind].objections(model)
+        """The file's own, and that a TFLite file has to be float."""
+        return (*READERS[model.kind].objections(model), *tflite_model.already_quantized(model))
 
     def load(self, model: SourceModel) -> LoadedSource:
         """Load the model, then translate it."""

@@ -1,5 +1,6 @@
 """Float TFLite files, executed by LiteRT: to quantize them, or to check and measure them as they are."""
 
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -29,13 +30,16 @@ class _TfliteReader:
                 return []
         return [Objection(cause=f"{model.path} is no TFLite file: it does not say so.", hint="Convert it anew.")]
 
+    def is_quantized(self, model: SourceModel) -> bool:
+        """Whether it is int8 already, so that there is nothing to calibrate."""
+        return is_quantized(Path(model.path))
+
     def load(self, model: SourceModel) -> LoadedSource:
         """Have LiteRT verify and load it; inputs and outputs keep the names of the signature, else of the tensors."""
         from edgekit_converters.sources.tflite_source import TfliteSource, opened, spec_of
 
         content = Path(model.path).read_bytes()
         opened(content, model.path)  # verifies it: what reads it below trusts its offsets
-        _check_float(content, model.path)
         names, signed = _signed(content, model)
         interpreter = opened(signed, model.path)
         known = [spec_of(names[detail["index"]], detail) for detail in interpreter.get_input_details()]
@@ -43,15 +47,26 @@ class _TfliteReader:
         return TfliteSource(signed, inputs, [names[item["index"]] for item in interpreter.get_output_details()])
 
 
-def _check_float(content: bytes, path: str) -> None:
+def is_quantized(path: Path) -> bool:
+    """Whether a file computes on integers already, or keeps its weights as such; False for one that is damaged."""
     from edgekit_converters.formats.tflite_file import tflite_facts
 
-    share = tflite_facts(content).share
-    if share.weights or share.operators:
-        raise UsageError(
-            f"{path} is quantized already ({share.weights:.0%} of its weights).",
-            hint="Give the float model it was made of: what quantization took cannot be brought back.",
-        )
+    try:
+        share = tflite_facts(path.read_bytes()).share
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, struct.error):
+        return False  # whoever loads the file says what is wrong with it
+    return share.weights > 0 or share.operators > 0
+
+
+def already_quantized(model: SourceModel) -> Sequence[Objection]:
+    """What speaks against quantizing a file that is quantized, or calling it float."""
+    if model.kind != "tflite" or not is_quantized(Path(model.path)):
+        return []
+    cause = f"{model.path} is quantized already."
+    hint = (
+        "Give the float model it was made of: what quantization took cannot be brought back. Formats c and tflm take "
+    )
+    return [Objection(cause=cause, hint=f"{hint}it as it is: --format c --precision int8")]
 
 
 def _signed(content: bytes, model: SourceModel) -> tuple[dict[int, str], bytes]:

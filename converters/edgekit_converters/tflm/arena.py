@@ -89,13 +89,13 @@ def _run(model: Path, arena: int, inputs: int, *, tries: int) -> str:
         done = subprocess.run(command, capture_output=True, check=False, timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise ConversionError(f"TensorFlow Lite Micro did not end within {_TIMEOUT_S:.0f} s.") from None
-    told = (done.stdout + done.stderr).decode(errors="replace")
+    told = done.stderr.decode(errors="replace")
     if done.returncode:
         raise ConversionError(
             f"TensorFlow Lite Micro does not take this model: {reason(told, done.returncode)}",
             hint="Format c computes more in less memory, or use format tflite.",
         )
-    return told
+    return done.stdout.decode() + told
 
 
 def reason(told: str, code: int) -> str:
