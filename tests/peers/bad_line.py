@@ -62,20 +62,20 @@ class BadLine:
 
     def _copy(self, one: int, other: int, way: int) -> None:
         rng = np.random.default_rng((self._seed, way))
-        free = 0.0
+        most = max(1, int(self._rate * _PIECE_S)) if self._rate else 4096
+        free = time.monotonic()
         while not self._end.is_set():
-            if not select.select([one], [], [], 0.05)[0]:
-                continue
-            most = max(1, int(self._rate * _PIECE_S)) if self._rate else 4096
+            if not select.select([one], [], [], 0)[0]:
+                if not select.select([one], [], [], 0.05)[0]:
+                    continue
+                free = max(free, time.monotonic())  # the line was still: what it could have sent then is gone
             piece = os.read(one, most)
             if not piece:
                 return
             self.passed[way] += len(piece)
             if self._rate:
-                now = time.monotonic()
-                free = max(free, now - _PIECE_S) + len(piece) / self._rate
-                if free > now:
-                    time.sleep(free - now)
+                free += len(piece) / self._rate
+                time.sleep(max(0.0, free - time.monotonic()))
             self._pass(other, self._spoil(piece, rng))
 
     def _spoil(self, piece: bytes, rng: np.random.Generator) -> bytes:

@@ -110,9 +110,14 @@ def _cells(item: Figures) -> list[str]:
         precision(summary),
         _NONE if summary.p90_ns is None else milliseconds(summary.p90_ns),
         f"{item.load_ns / 1e6:.1f}",
-        f"{item.peak_rss_bytes / 1e6:.0f}",
+        _megabytes(item.peak_rss_bytes),
         "[red]failed" if failed else _sqnr(item.sqnr_db),
     ]
+
+
+def _megabytes(count: int) -> str:
+    """Whole ones; of a microcontroller's memory three decimals."""
+    return f"{count / 1e6:.0f}" if count >= 1e6 else f"{count / 1e6:.3f}"  # noqa: PLR2004 - a megabyte
 
 
 def precision(summary: Summary) -> str:
