@@ -174,3 +174,29 @@ def test_instructions_where_there_are_none(negated: Artifact, posix_firmware: Pa
     """A real clock is not passed off as instructions."""
     with pytest.raises(UsageError, match="counts no instructions"):
         edgekit.benchmark(negated, device=start_board(posix_firmware), schedule=Schedule(clock="instructions"))
+
+
+def test_another_rate(negated: Artifact, posix_firmware: Path, start_board: StartBoard) -> None:
+    """Both ends go on at the rate that is asked for after they have met."""
+    from peers.bad_line import BadLine
+
+    number = int(start_board(posix_firmware).rpartition(":")[2])
+    with BadLine(number) as line:
+        run = edgekit.benchmark(negated, device=f"serial:{line.port}?speed=921600", schedule=SHORT)
+    assert run.golden is not None
+    assert run.golden.passed
+
+
+def test_what_edgekit_compiled_itself(linear_tflite: Path, tmp_path: Path, start_board: StartBoard) -> None:
+    """A TFLite file becomes C, the C becomes firmware, and what that computes is what the file computes."""
+    from edgekit.progress import SilentProgress
+    from edgekit_bridge.firmware.build import build
+
+    artifact = edgekit.convert(linear_tflite, format="c", precision="fp32", out=tmp_path / "out")
+    build(artifact, "posix", tmp_path / "firmware", SilentProgress())
+    run = edgekit.benchmark(artifact, device=start_board(tmp_path / "firmware"), schedule=SHORT, operators=True)
+    assert run.golden is not None
+    assert run.golden.passed
+    assert [item.name.split()[0] for item in run.operators] == ["FULLY_CONNECTED"]
+    assert run.firmware is not None
+    assert run.firmware.weight_bytes > 0

@@ -138,6 +138,7 @@ def measure_mlperf_tiny(
     least_s = LEAST_S if seconds is None else seconds
     with progress.step(f"meet the firmware at {device}"):
         board = TextBoard(stream)
+    target = target or _own_target(board)
     model = _Model(board, artifact)
     golden = golden_on(model.run, artifact, progress)
     if check_golden and not golden.passed:
@@ -192,6 +193,12 @@ def _repetition(one_us: float, count: int) -> Repetition:
         base_rss_bytes=0,
         inferences=count,
     )
+
+
+def _own_target(board: TextBoard) -> str:
+    """The profile that edgekit's own firmware names; empty for another maker's."""
+    name = board.name.removeprefix("edgekit ")
+    return name if name != board.name and name in catalog.targets().names() else ""
 
 
 def _environment(board: TextBoard, target: str) -> Environment:

@@ -117,6 +117,8 @@ def _cells(item: Figures) -> list[str]:
 
 def _megabytes(count: int) -> str:
     """Whole ones; of a microcontroller's memory three decimals."""
+    if not count:
+        return _NONE
     return f"{count / 1e6:.0f}" if count >= 1e6 else f"{count / 1e6:.3f}"  # noqa: PLR2004 - a megabyte
 
 
