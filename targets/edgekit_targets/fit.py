@@ -11,6 +11,7 @@ RUNTIME_BYTES: Final[dict[Format, int]] = {
     "torchscript": 230_000_000,
     "onnx": 50_000_000,
     "c": 30_000_000,
+    "ort": 50_000_000,
     "executorch": 280_000_000,
     "tflm": 30_000_000,
     "savedmodel": 960_000_000,

@@ -79,6 +79,7 @@ def _runtimes(arch: Arch, features: tuple[str, ...]) -> tuple[RuntimeFact, ...]:
         RuntimeFact(format="torchscript", package="torch", engine=_engine(arch, features)),
         RuntimeFact(format="onnx", package="onnxruntime"),
         RuntimeFact(format="c", package="cc"),
+        RuntimeFact(format="ort", package="onnxruntime"),
         RuntimeFact(format="executorch", package="executorch"),
         RuntimeFact(format="savedmodel", package="tensorflow"),
         RuntimeFact(format="tflm", package="tflite-micro"),

@@ -49,6 +49,20 @@ def test_integer_inputs_are_refused_where_nothing_has_them(capsys: pytest.Captur
     assert "onnx artifacts keep real-valued inputs" in message
 
 
+def test_what_no_runtime_computes_is_refused_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By format and precision, before any work; and a way to find ranges that a quantizer has not."""
+    net = f"{NET}:make_net"
+    message = _refused(capsys, net, "-f", "executorch", "-p", "int16x8")
+    assert "XNNPACK has no kernels for 16-bit activations" in message
+    assert "fp32, fp16, dynamic-int8, int8" in message
+    samples = _data(tmp_path / "samples.npz", image=np.zeros((4, 1, 8, 8), np.float32))
+    arguments = ["-p", "int8", "--calibration", samples, "--calibration-method", "entropy"]
+    assert "use histogram or min-max" in _refused(capsys, net, "-f", "torchscript", *arguments)
+    assert "least and greatest value" in _refused(capsys, net, "-f", "tflite", *arguments)
+
+
 @pytest.mark.parametrize("name", ["net.keras", "net.h5", "net.pt2", "net.pt"])
 def test_files_that_are_damaged_are_refused_without_a_framework(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

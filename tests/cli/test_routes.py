@@ -21,7 +21,9 @@ def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     """Precisions by source and format, with who makes them; 80 columns."""
     assert main(["routes"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.split()[:2] == ["tflite", "fp32,"] and "by tflite-tflite" in line for line in lines)
+    assert any(line.split()[:2] == ["tflite", "fp32,"] for line in lines)
+    assert "by tflite-tflite" in {line.strip() for line in lines}
+    assert any("16-bit activations" in line for line in lines[lines.index("what no source becomes") :])
     assert max(map(len, lines)) <= 80
 
 

@@ -12,7 +12,8 @@ from edgekit import Schedule
 from edgekit.artifact import Artifact
 from edgekit.conversion import Outcome, convert_all
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.plan import PRECISIONS, Format, Precision
+from edgekit.offers import WHY_NOT
+from edgekit.plan import CALIBRATED, PRECISIONS, Format, Precision
 from edgekit.planning import Request
 from edgekit.source import open_source, parse_input
 from models import net
@@ -66,12 +67,13 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("format_", ["onnx", "tflite"])
 def test_every_precision(format_: Format, work: Path) -> None:
     """As good as from the framework; names are those of the file."""
+    offered = [precision for precision in PRECISIONS if (format_, precision) not in WHY_NOT]
     outcome = convert(
-        work / f"net.{format_}", format_, work / "out", *PRECISIONS,
+        work / f"net.{format_}", format_, work / "out", *offered,
         calibration=str(work / "samples.npz"), evaluation=str(work / "test.npz"),
     )  # fmt: skip
     assert not outcome.not_made
-    assert [made.artifact.manifest.precision for made in outcome.made] == list(PRECISIONS)
+    assert [made.artifact.manifest.precision for made in outcome.made] == offered
     for made in outcome.made:
         manifest = made.artifact.manifest
         assert manifest.parity.passed
@@ -80,6 +82,29 @@ def test_every_precision(format_: Format, work: Path) -> None:
         assert manifest.parity.accuracy is not None
         assert manifest.parity.accuracy.artifact >= 0.9
         assert (manifest.quantized is None) == (manifest.precision == "fp32")
+        assert manifest.plan.calibration_method == ("min-max" if manifest.precision in CALIBRATED else None)
+
+
+def test_onnx_runtimes_own_format(work: Path, tmp_path: Path) -> None:
+    """Weights and arithmetic are as in the ONNX file of that precision; it is measured by the same runtime."""
+    outcome = convert(
+        work / "net.onnx", "ort", tmp_path, "fp32", "int8", calibration=str(work / "samples.npz"),
+        calibration_method="percentile",
+    )  # fmt: skip
+    in_float, quantized = (made.artifact for made in outcome.made)
+    assert quantized.manifest.quantized is not None
+    assert (quantized.manifest.quantized.weights, quantized.manifest.quantized.operators) == (1.0, 1.0)
+    assert quantized.manifest.plan.calibration_method == "percentile"
+    for item in (in_float, quantized):
+        assert item.model.name == "model.ort"
+        assert item.manifest.parity.passed
+        assert item.manifest.parity.runtime.startswith("ONNX Runtime 1.")
+
+
+def test_a_precision_that_an_ort_file_would_lose(work: Path, tmp_path: Path) -> None:
+    """Half-precision weights are widened when the file is saved: refused, with the reason."""
+    with pytest.raises(UsageError, match="saved with its constants folded"):
+        convert(work / "net.onnx", "ort", tmp_path, "fp16")
 
 
 class TestOnnx:

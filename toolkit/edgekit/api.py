@@ -7,7 +7,7 @@ from typing import Any
 from edgekit.artifact import Artifact
 from edgekit.conversion import convert_all
 from edgekit.images import Images
-from edgekit.plan import Format, IoType, Precision
+from edgekit.plan import CalibrationMethod, Format, IoType, Precision
 from edgekit.planning import Request
 from edgekit.protocols import Progress
 from edgekit.source import open_source, parse_input
@@ -31,6 +31,7 @@ def convert(
     max_error: float | None = None,
     max_drop: float | None = None,
     io_type: IoType = "float32",
+    calibration_method: CalibrationMethod | None = None,
     trust: bool = False,
     signature: str = "",
     progress: Progress | None = None,
@@ -56,6 +57,7 @@ def convert(
         name: What the artifact is called; the source's own name when empty.
         max_error: The parity bar, relative RMS error (see `edgekit.plan.MAX_ERROR`).
         max_drop: The accuracy that int8 may lose against its source, 0 to 1; layers stay in float for it.
+        calibration_method: `min-max`, `percentile`, `entropy` or `histogram`; the format's own when None.
         io_type: For int8: `int8` lets real-valued inputs and outputs be integers in the model file.
         trust: Whether code in the source may run.
         signature: Which signature of a SavedModel or TFLite file is meant.
@@ -90,6 +92,7 @@ def convert(
             max_error=max_error,
             max_drop=max_drop,
             io_type=io_type,
+            calibration_method=calibration_method,
         )
         outcome = convert_all(request, progress)
     for failed in outcome.not_made:

@@ -58,6 +58,8 @@ CONVERTERS: Final = (
     "edgekit_converters.formats.c_from_torch",
     "edgekit_converters.formats.c_from_tensorflow",
     "edgekit_converters.formats.c_from_tflite",
+    "edgekit_converters.formats.ort_from_torch",
+    "edgekit_converters.formats.ort_from_onnx",
     "edgekit_converters.formats.executorch",
     "edgekit_converters.formats.savedmodel",
     "edgekit_converters.formats.tflm_from_torch",

@@ -11,7 +11,19 @@ from edgekit.images import Images, holds_images
 from edgekit.layout import NATURAL, check_layout
 from edgekit.limits import Limits
 from edgekit.model import SourceModel
-from edgekit.plan import INTEGER_IO, ConversionPlan, DataRef, Format, IoType, Precision, Route, default_max_error
+from edgekit.offers import CALIBRATION_METHODS, WHY_NO_METHOD
+from edgekit.plan import (
+    CALIBRATED,
+    INTEGER_IO,
+    CalibrationMethod,
+    ConversionPlan,
+    DataRef,
+    Format,
+    IoType,
+    Precision,
+    Route,
+    default_max_error,
+)
 from edgekit.protocols import ReadsQuantized, SourceReader
 from edgekit.routes import Way, check_names, find_way
 from edgekit.target import TargetProfile
@@ -28,6 +40,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         out: The folder that artifacts are written into.
         target: The target profile's name.
         name: What artifacts are called in front of format and precision; the source's own name when empty.
+        calibration_method: How ranges are taken from it; the format's own way when None.
         calibration: The calibration set: a path, or `file.py:function`; needed for int8.
         evaluation: The evaluation set.
         max_error: The parity bar; the precision's default when None.
@@ -45,6 +58,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     out: Path
     target: str = "host"
     name: str = ""
+    calibration_method: CalibrationMethod | None = None
     calibration: str = ""
     evaluation: str = ""
     layout: str = ""
@@ -169,7 +183,8 @@ def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Preci
         io_type=request.io_type if precision == "int8" else "float32",
         engine=_engine(facts.profile, format_, precision),
         layout=layout,
-        calibration=facts.calibration if precision == "int8" else None,
+        calibration=facts.calibration if precision in CALIBRATED else None,
+        calibration_method=_method(request, format_, precision),
         evaluation=facts.evaluation,
         max_error=default_max_error(format_, precision) if request.max_error is None else request.max_error,
         max_drop=request.max_drop if precision == "int8" else None,
@@ -180,6 +195,23 @@ def _plan_one(request: Request, facts: _Facts, format_: Format, precision: Preci
     given = (source.inputs, source.trusted, source.signature, facts.calibration)
     key = hash_request(facts.source_sha256, name, plan, facts.profile, given, environment())
     return Planned(plan=plan, way=way, name=name, key=key)
+
+
+def _method(request: Request, format_: Format, precision: Precision) -> CalibrationMethod | None:
+    """How ranges are taken from calibration samples.
+
+    Raises:
+        UsageError: The format's quantizer cannot do it that way.
+    """
+    offered = CALIBRATION_METHODS.get(format_, ())
+    if precision not in CALIBRATED or not offered:
+        return None
+    if request.calibration_method in {None, *offered}:
+        return request.calibration_method or offered[0]
+    raise UsageError(
+        f"{format_} cannot be calibrated by {request.calibration_method}: {WHY_NO_METHOD[format_]}.",
+        hint=f"Leave --calibration-method out, or use {' or '.join(offered)}.",
+    )
 
 
 def _engine(profile: TargetProfile, format_: Format, precision: Precision) -> str:
@@ -198,7 +230,7 @@ def _name(request: Request, plan: ConversionPlan) -> str:
 
 
 def _check(source: SourceModel, way: Way, plan: ConversionPlan, profile: TargetProfile) -> None:
-    if plan.precision == "int8" and plan.calibration is None and not _is_quantized(way.reader, source):
+    if plan.precision in CALIBRATED and plan.calibration is None and not _is_quantized(way.reader, source):
         raise UsageError(
             f"{plan.label} needs calibration data: representative inputs that the ranges are taken from.",
             hint="Give some 100 samples: --calibration FILE.npz (an array for each input, first axis the sample).",

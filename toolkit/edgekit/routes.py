@@ -11,6 +11,7 @@ from edgekit import catalog
 from edgekit.errors import UsageError
 from edgekit.fingerprint import package_version
 from edgekit.model import Representation, SourceKind
+from edgekit.offers import WHY_NOT
 from edgekit.plan import FORMATS, PRECISIONS, Format, Precision
 from edgekit.protocols import Converter, Requirement, SourceReader
 from edgekit.suggest import did_you_mean
@@ -51,6 +52,12 @@ def find_way(kind: SourceKind, format_: Format, precision: Precision, *, through
         raise UsageError(
             f"{kind} to {format_} {precision} needs {names}, not installed here.",
             hint=install_command(found[0].missing),
+        )
+    if reason := WHY_NOT.get((format_, precision)):
+        made = [item for item in PRECISIONS if ways(kind, format_, item)]
+        raise UsageError(
+            f"{format_} {precision} is not made: {reason}.",
+            hint=f"From {kind} edgekit makes {format_} in {', '.join(made)}." if made else "",
         )
     possible = [other for other in FORMATS if ways(kind, other, precision)]
     raise UsageError(

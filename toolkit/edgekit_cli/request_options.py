@@ -21,7 +21,7 @@ _BEFORE: Final = (
         "formats",
         multiple=True,
         required=True,
-        help="tflite, torchscript, onnx, executorch, savedmodel, c or tflm; repeatable.",
+        help="tflite, torchscript, onnx, ort, executorch, savedmodel, c or tflm; repeatable.",
     ),
     click.option(
         "--precision",
@@ -30,7 +30,7 @@ _BEFORE: Final = (
         multiple=True,
         default=("fp32",),
         show_default=True,
-        help="fp32, fp16, dynamic-int8 or int8; repeatable.",
+        help="fp32, fp16, dynamic-int8, int8, int16x8 or int4-weight; repeatable.",
     ),
     click.option(
         "--target", default="host", show_default=True, help="The target profile (see `edgekit targets list`)."
@@ -49,7 +49,7 @@ _BEFORE: Final = (
 )
 
 _AFTER: Final = (
-    click.option("--max-error", type=float, help="Parity bar: relative RMS error. Default by precision: 1e-4 to 0.1."),
+    click.option("--max-error", type=float, help="Parity bar: relative RMS error. Default by precision: 1e-4 to 0.3."),
     click.option(
         "--max-drop", type=SHARE, default=None, help="Accuracy int8 may lose, e.g. 0.5%: keeps layers in float."
     ),
@@ -59,6 +59,12 @@ _AFTER: Final = (
         default="float32",
         show_default=True,
         help="What int8 artifacts take and give (int8: TFLite).",
+    ),
+    click.option(
+        "--calibration-method",
+        type=click.Choice(["min-max", "percentile", "entropy", "histogram"]),
+        default=None,
+        help="How ranges are taken from --calibration. Default: the format's own way.",
     ),
     click.option("--layout", default="", help="NHWC or NCHW: how artifacts take images. Default: as the source does."),
     click.option(

@@ -115,7 +115,7 @@ def _prepared(source: "TorchSource", plan: ConversionPlan, calibration: Callable
 
     names = [spec.name for spec in source.signature.inputs]
     samples = ([torch.from_numpy(sample[name]) for name in names] for sample in calibration())
-    quantized = quantize_pt2e(program, source.example, samples, plan.precision)
+    quantized = quantize_pt2e(program, source.example, samples, plan)
     share = quantized_share(quantized)
     if not share.weights:
         raise ConversionError(

@@ -13,7 +13,8 @@ IR_VERSION: Final = 8
 """The file format's version, that of opset 18 (onnx/docs/Versioning.md): ONNX Runtime 1.14 and newer read it."""
 
 _FLOATS: Final = {
-    "Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum", "Attention", "DeformConv",
+    "Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum", "Attention", "DeformConv", "MatMulNBits",
+    "FusedConv", "FusedMatMul", "FusedGemm",
 }  # fmt: skip
 """Operators that hold weights and do the arithmetic; on integers when what they take was just dequantized."""
 
@@ -95,6 +96,34 @@ def constants_to_initializers(graph: Any) -> None:
         tensor.name = node.output[0]
         graph.initializer.append(tensor)
         graph.node.remove(node)
+
+
+def split_linear(graph: Any) -> None:
+    """Write `Gemm` with constant weights as `MatMul` and `Add`, which quantizers of weights look for."""
+    from onnx import helper, numpy_helper
+
+    stored = {item.name: item for item in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        plain = given.get("alpha", 1.0) == given.get("beta", 1.0) == 1.0 and not given.get("transA")
+        if node.op_type != "Gemm" or not plain or node.input[1] not in stored:
+            nodes.append(node)
+            continue
+        weight = numpy_helper.to_array(stored[node.input[1]])
+        turned = numpy_helper.from_array(
+            (weight.T if given.get("transB") else weight).copy(), f"{node.output[0]}_weight"
+        )
+        graph.initializer.append(turned)
+        product = f"{node.output[0]}_product" if len(node.input) > MATRIX else node.output[0]
+        nodes.append(helper.make_node("MatMul", [node.input[0], turned.name], [product]))
+        if product != node.output[0]:
+            nodes.append(helper.make_node("Add", [product, node.input[2]], list(node.output)))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    used = {name for node in graph.node for name in node.input}
+    for item in [item for item in graph.initializer if item.name not in used]:
+        graph.initializer.remove(item)
 
 
 def graphs(graph: Any) -> Iterator[Any]:

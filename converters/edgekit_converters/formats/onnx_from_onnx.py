@@ -19,7 +19,7 @@ class _OnnxFromOnnx:
     name = "onnx-onnx"
     representation: Representation = "onnx"
     format: Format = "onnx"
-    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8")
+    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8", "int4-weight")
 
     def requires(self, precision: Precision) -> Sequence[Requirement]:  # noqa: ARG002 - the same for each
         """ONNX's own library, and the runtime, which quantizes too."""

@@ -18,7 +18,7 @@ class _OnnxFromTorch:
     name = "torch-onnx"
     representation: Representation = "torch"
     format: Format = "onnx"
-    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8")
+    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8", "int4-weight")
 
     def requires(self, precision: Precision) -> Sequence[Requirement]:  # noqa: ARG002 - the same for each
         """ONNX's own library, the exporter's, and the runtime, which quantizes too."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgekit.errors import ConversionError
 from edgekit.model import Representation, SourceModel
-from edgekit.plan import ConversionPlan, Format, Objection, Precision
+from edgekit.plan import CALIBRATED, ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
 from edgekit_converters.formats.tflite_file import integer_signature, tflite_facts
 
@@ -19,13 +19,15 @@ class _TfliteFromTensorflow:
     name = "tflite-converter"
     representation: Representation = "tensorflow"
     format: Format = "tflite"
-    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8")
+    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8", "int16x8", "int4-weight")
 
-    def requires(self, precision: Precision) -> Sequence[Requirement]:  # noqa: ARG002 - the same for each
-        """TensorFlow, and LiteRT to check the result."""
+    def requires(self, precision: Precision) -> Sequence[Requirement]:
+        """TensorFlow, LiteRT to check the result, and for 4 bits the quantizer, since TensorFlow's has 8."""
+        four = (Requirement(module="ai_edge_quantizer", extra="litert-torch"),) if precision == "int4-weight" else ()
         return (
             Requirement(module="tensorflow", extra="tensorflow"),
             Requirement(module="ai_edge_litert", extra="tflite"),
+            *four,
         )
 
     def objections(self, model: SourceModel, plan: ConversionPlan) -> Sequence[Objection]:  # noqa: ARG002 - the protocol's
@@ -48,6 +50,11 @@ class _TfliteFromTensorflow:
         held = cast("TensorflowSource", source)
         with progress.step(f"{plan.label}: convert with TFLiteConverter"), tempfile.TemporaryDirectory() as folder:
             content = _convert(held, plan, calibration, folder)
+        if plan.precision == "int4-weight":
+            from edgekit_converters.quantization.tflite import quantize_tflite
+
+            with progress.step(f"{plan.label}: quantize"):
+                content = quantize_tflite(content, plan, calibration)
         model = out / "model.tflite"
         model.write_bytes(content)
         facts = tflite_facts(content)
@@ -84,21 +91,23 @@ def _convert(
 def _configure(converter: Any, plan: ConversionPlan, calibration: Callable[[], Iterable[Tensors]]) -> None:
     import tensorflow as tf
 
-    if plan.precision == "fp32":
+    if plan.precision in {"fp32", "int4-weight"}:
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if plan.precision == "fp16":
         converter.target_spec.supported_types = [tf.float16]
     if plan.io_type == "int8":
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    if plan.precision == "int8":
+    if plan.precision in CALIBRATED:
+        sets = tf.lite.OpsSet
+        wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8 if plan.precision == "int8" else wide]
 
         def samples() -> Iterator[dict[str, Any]]:
             # By name: given by position, two inputs were mixed up (measured with TensorFlow 2.21).
             yield from (dict(sample) for sample in calibration())
 
         converter.representative_dataset = samples
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 
 
 CONVERTER: Converter = _TfliteFromTensorflow()

@@ -18,7 +18,7 @@ class _TfliteFromTflite:
     name = "tflite-tflite"
     representation: Representation = "tflite"
     format: Format = "tflite"
-    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8")
+    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8", "int16x8", "int4-weight")
 
     def requires(self, precision: Precision) -> Sequence[Requirement]:
         """LiteRT, and the quantizer where there is something to quantize."""

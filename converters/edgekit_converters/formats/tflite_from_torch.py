@@ -25,7 +25,7 @@ class _TfliteFromTorch:
     name = "litert-torch"
     representation: Representation = "torch"
     format: Format = "tflite"
-    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8")
+    precisions: Sequence[Precision] = ("fp32", "fp16", "dynamic-int8", "int8", "int16x8", "int4-weight")
 
     def requires(self, precision: Precision) -> Sequence[Requirement]:
         """litert-torch, the quantizer for everything but fp32, and LiteRT to check the result."""

@@ -122,7 +122,7 @@ def _int8(source: "TorchSource", plan: ConversionPlan, calibration: Callable[[],
     before = copy.deepcopy(graph)
     names = [spec.name for spec in source.signature.inputs]
     samples = ([torch.from_numpy(sample[name]) for name in names] for sample in calibration())
-    quantized, notes = quantize_static(graph, source.example, samples, engine=plan.engine)
+    quantized, notes = quantize_static(graph, source.example, samples, plan)
     share = _weight_share(before, quantized)
     if not share:
         raise ConversionError(f"{plan.label} quantized nothing: the model has no layer that FX quantization knows.")

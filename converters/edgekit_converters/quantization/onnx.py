@@ -24,9 +24,10 @@ import numpy as np
 
 from edgekit.artifact import QuantizedShare
 from edgekit.errors import ConversionError
+from edgekit.plan import CalibrationMethod as Method
 from edgekit.plan import ConversionPlan, Precision
 from edgekit.protocols import Array, Tensors
-from edgekit_converters.formats.onnx_file import MATRIX, SCALES, finish, onnx_facts
+from edgekit_converters.formats.onnx_file import MATRIX, SCALES, finish, onnx_facts, split_linear
 
 _IN_FLOAT: Final = {"Softmax", "LayerNormalization", "InstanceNormalization", "EmbedLayerNormalization", "Where"}
 """Operators that ONNX Runtime would quantize, and that are better left."""
@@ -35,6 +36,16 @@ _HALF_MAX: Final = 65504.0
 """The largest half-precision number (IEEE 754, binary16)."""
 
 _INT8_MAX: Final = 127.0
+
+_BLOCK: Final = 32
+"""How many 4-bit weights share a scale: of what ONNX Runtime's kernels take, 32 keeps most (ContribOperators.md)."""
+
+_METHODS: Final[Mapping[Method, str]] = {
+    "min-max": "MinMax",
+    "percentile": "Percentile",
+    "entropy": "Entropy",
+}
+"""What ONNX Runtime calls them (`onnxruntime.quantization.CalibrationMethod`)."""
 
 _WEIGHTS: Final[Mapping[str, Sequence[int]]] = {
     "Conv": (1,), "ConvTranspose": (1,), "Gemm": (1,), "MatMul": (1,), "LSTM": (1, 2), "GRU": (1, 2), "RNN": (1, 2),
@@ -152,12 +163,34 @@ def _static(
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,
+        calibrate_method=CalibrationMethod[_METHODS[plan.calibration_method or "min-max"]],
         nodes_to_exclude=_named(start, plan.float_layers),
         calibration_providers=["CPUExecutionProvider"],
     )
     model = onnx.load(str(folder / "static.onnx"))
     notes = _halve_weights(model.graph) if plan.wide_weights else _hold_weights(model.graph)
+    return finish(model), notes
+
+
+def _four_bits(content: bytes, folder: Path, _calibration: object, _plan: ConversionPlan) -> Quantized:
+    import logging
+
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.WARNING)
+    _prepare(content, folder / "plain.onnx")
+    model = onnx.load(str(folder / "plain.onnx"))
+    split_linear(model.graph)
+    work = MatMulNBitsQuantizer(model, bits=4, block_size=_BLOCK, is_symmetric=True)
+    work.process()
+    model = work.model.model
+    if not any(node.op_type == "MatMulNBits" for node in model.graph.node):
+        raise ConversionError(
+            "onnx int4-weight would change nothing: the model has no matrix product with a constant.",
+            hint="Use --precision int8 (with --calibration): it quantizes convolutions too.",
+        )
+    notes = (f"Matrix products: weights int4 in blocks of {_BLOCK}.", *_hold_weights(model.graph))
     return finish(model), notes
 
 
@@ -178,6 +211,7 @@ _RECIPES: Final[Mapping[Precision, Callable[..., Quantized]]] = {
     "fp16": _half,
     "dynamic-int8": _dynamic,
     "int8": _static,
+    "int4-weight": _four_bits,
 }
 
 

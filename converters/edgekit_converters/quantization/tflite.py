@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from edgekit.errors import ConversionError
-from edgekit.plan import ConversionPlan, Precision
+from edgekit.plan import CALIBRATED, ConversionPlan, Precision
 from edgekit.protocols import Tensors
 
 SIGNATURE: Final = "serving_default"
@@ -34,7 +34,7 @@ def quantize_tflite(model: bytes, plan: ConversionPlan, calibration: Callable[[]
     try:
         work = quantizer.Quantizer(bytearray(model))
         _RECIPES[plan.precision](work)
-        if plan.precision == "int8" and plan.io_type == "float32":
+        if plan.precision in CALIBRATED and plan.io_type == "float32":
             _real_borders(work)
         for name in plan.float_layers:
             _leave(work, name, wide=plan.wide_weights)
@@ -71,6 +71,19 @@ def _static(work: Any) -> None:
     from ai_edge_quantizer import recipe
 
     work.load_quantization_recipe(recipe.static_wi8_ai8())
+
+
+def _static_wide(work: Any) -> None:
+    from ai_edge_quantizer import recipe
+
+    work.load_quantization_recipe(recipe.static_wi8_ai16())
+
+
+def _four_bits(work: Any) -> None:
+    """By channel: with scales by block, convolutions would stay in float."""
+    from ai_edge_quantizer import recipe
+
+    work.load_quantization_recipe(recipe.dynamic_wi4c_afp32())
 
 
 def _real_borders(work: Any) -> None:
@@ -111,6 +124,8 @@ _RECIPES: Final[Mapping[Precision, Callable[[Any], None]]] = {
     "fp16": _half,
     "dynamic-int8": _dynamic,
     "int8": _static,
+    "int16x8": _static_wide,
+    "int4-weight": _four_bits,
 }
 
 

@@ -1,10 +1,12 @@
 """8-bit weights and activations for XNNPACK, by torchao's PT2E flow: observers in an exported program."""
 
+import dataclasses
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from edgekit.artifact import QuantizedShare
+from edgekit.plan import ConversionPlan
 
 _COMPUTE: Final = ("conv", "linear", "addmm", "matmul", "bmm", "mm", "lstm", "gru")
 """Parts of the names of operators that do the arithmetic."""
@@ -13,14 +15,20 @@ _MATRIX: Final = 2
 """Constants of fewer dimensions are biases, not weights."""
 
 
-def quantize_pt2e(program: Any, example: Sequence[Any], calibration: Iterable[Sequence[Any]], precision: str) -> Any:
+_LEAST_SCALE: Final = 2**-12
+"""As ExecuTorch's own configuration has it (`get_symmetric_quantization_config`)."""
+
+
+def quantize_pt2e(
+    program: Any, example: Sequence[Any], calibration: Iterable[Sequence[Any]], plan: ConversionPlan
+) -> Any:
     """Quantize an exported program, weights by channel.
 
     Args:
         program: A `torch.export.ExportedProgram`.
         example: One tensor for each input.
         calibration: Inputs in order, one sequence of tensors a sample; looked at for `int8` only.
-        precision: `int8` or `dynamic-int8`.
+        plan: Says the precision and how ranges are found.
 
     Returns:
         The program in that precision.
@@ -30,13 +38,19 @@ def quantize_pt2e(program: Any, example: Sequence[Any], calibration: Iterable[Se
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
+    from torchao.quantization.pt2e import MinMaxObserver
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=precision == "dynamic-int8")
+    config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=plan.precision == "dynamic-int8")
+    if plan.calibration_method == "min-max":
+        seen = dataclasses.replace(
+            config.input_activation, observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=_LEAST_SCALE)
+        )
+        config = dataclasses.replace(config, input_activation=seen, output_activation=seen)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         prepared = prepare_pt2e(program.module(), XNNPACKQuantizer().set_global(config))
-        for sample in calibration if precision == "int8" else [example]:  # weights are looked at in passing
+        for sample in calibration if plan.precision == "int8" else [example]:  # weights are looked at in passing
             prepared(*sample)
         return torch.export.export(convert_pt2e(prepared), tuple(example))
 

@@ -9,10 +9,15 @@ from torch import fx, nn
 from torch.ao.quantization import (
     FixedQParamsFakeQuantize,
     FixedQParamsObserver,
+    HistogramObserver,
+    MinMaxObserver,
+    QConfig,
     QConfigMapping,
     get_default_qconfig_mapping,
 )
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+from edgekit.plan import ConversionPlan
 
 _TOP_OF_RELU6: Final = 6.0
 
@@ -21,8 +26,7 @@ def quantize_static(
     graph: fx.GraphModule,
     example: Sequence[torch.Tensor],
     calibration: Iterable[Sequence[torch.Tensor]],
-    *,
-    engine: str,
+    plan: ConversionPlan,
 ) -> tuple[fx.GraphModule, tuple[str, ...]]:
     """Observe the calibration samples, then replace float layers by int8 ones.
 
@@ -30,14 +34,17 @@ def quantize_static(
         graph: A plain graph; it is changed.
         example: One tensor for each input.
         calibration: Inputs in order, one sequence a sample.
-        engine: `qnnpack`, `x86` or `onednn`: decides observers and how weights are packed.
+        plan: Says the engine (`qnnpack`, `x86` or `onednn`), which decides observers and how weights are packed, and
+            how ranges are found.
 
     Returns:
         The quantized graph, and notes for the manifest.
     """
-    torch.backends.quantized.engine = engine
-    mapping = get_default_qconfig_mapping(engine)
-    clamped, notes = _replace_relu6(graph, mapping) if engine == "qnnpack" else (set(), ())
+    torch.backends.quantized.engine = plan.engine
+    mapping = get_default_qconfig_mapping(plan.engine)
+    if plan.calibration_method == "min-max":
+        _look_at_extremes(mapping)
+    clamped, notes = _replace_relu6(graph, mapping) if plan.engine == "qnnpack" else (set(), ())
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # FX quantization is deprecated upstream; the manifest says so
         prepared = prepare_fx(graph, mapping, tuple(example))
@@ -45,6 +52,20 @@ def quantize_static(
         for sample in calibration:
             prepared(*sample)
         return convert_fx(prepared), notes
+
+
+def _look_at_extremes(mapping: QConfigMapping) -> None:
+    """Let the least and greatest value be the range, where PyTorch would look for the least squared error."""
+
+    def plainer(config: Any) -> Any:
+        held = getattr(getattr(config, "activation", None), "p", None)
+        if held is None or held.func is not HistogramObserver:
+            return config
+        return QConfig(activation=MinMaxObserver.with_args(**held.keywords), weight=config.weight)
+
+    mapping.global_qconfig = plainer(mapping.global_qconfig)
+    for kind, config in mapping.object_type_qconfigs.items():
+        mapping.object_type_qconfigs[kind] = plainer(config)
 
 
 def _replace_relu6(graph: fx.GraphModule, mapping: QConfigMapping) -> tuple[set[str], tuple[str, ...]]:

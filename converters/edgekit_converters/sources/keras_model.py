@@ -48,7 +48,10 @@ def _spec(tensor: Any) -> TensorSpec:
 
 
 def keras_outputs(model: Any) -> list[str]:
-    """The outputs' names: the layers that give them, as Keras calls them, made unique."""
+    """The outputs' names: their keys where they are a dict, else the layers that give them, made unique."""
+    struct = getattr(model, "_outputs_struct", None)
+    if isinstance(struct, dict):
+        return list(struct)  # in the dict's own order, where `output_names` is sorted
     names = list(getattr(model, "output_names", None) or [f"output_{place}" for place in range(len(model.outputs))])
     return [name if names.count(name) == 1 else f"{name}_{place}" for place, name in enumerate(names)]
 
@@ -62,7 +65,7 @@ def keras_call(model: Any, named: Mapping[str, Any]) -> Sequence[Any]:
         given = {key: named[tensor.name] for key, tensor in structure.items()}
     result = model(given, training=False)
     if isinstance(result, Mapping):
-        return [result[key] for key in result]
+        return [result[name] for name in keras_outputs(model)]
     return result if isinstance(result, list | tuple) else [result]
 
 

@@ -22,6 +22,7 @@ _PACKAGES: Final = {
     "tflite": "ai-edge-litert",
     "torchscript": "torch",
     "onnx": "onnxruntime",
+    "ort": "onnxruntime",
     "savedmodel": "tensorflow",
     "executorch": "executorch",
 }

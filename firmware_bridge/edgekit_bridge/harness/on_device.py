@@ -1273,6 +1273,7 @@ MODELS: Dict[str, Any] = {
     "torchscript": TorchscriptModel,
     "onnx": OnnxModel,
     "c": CModel,
+    "ort": OnnxModel,
     "savedmodel": SavedModel,
     "executorch": ExecutorchModel,
 }
@@ -1284,6 +1285,7 @@ IMPORTS: Dict[str, Callable[[], Any]] = {
     "onnx": onnxruntime_module,
     "c": c_compiler,
     "executorch": executorch_modules,
+    "ort": onnxruntime_module,
     "savedmodel": tensorflow_module,
 }
 """What imports the runtime of a format."""

@@ -91,6 +91,9 @@ RUNTIMES: tuple[Runtime, ...] = (
     ),
     _CompilerRuntime(),
     _HostRuntime(
+        "ONNX Runtime (.ort)", "ort", (Requirement(module="onnxruntime", extra="onnx"),), "ONNX Runtime", "onnxruntime"
+    ),
+    _HostRuntime(
         "ExecuTorch", "executorch", (Requirement(module="executorch", extra="executorch"),), "ExecuTorch", "executorch"
     ),
     _HostRuntime(

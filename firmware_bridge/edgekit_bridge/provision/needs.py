@@ -72,7 +72,8 @@ RUNTIMES: Final[Mapping[str, RuntimeNeed]] = {
 
 def runtimes_for(format_: str) -> Sequence[RuntimeNeed]:
     """What can execute a format, best first."""
-    return [need for need in RUNTIMES.values() if need.format == format_]
+    executed = "onnx" if format_ == "ort" else format_  # one runtime, two file formats
+    return [need for need in RUNTIMES.values() if need.format == executed]
 
 
 def need_of(name: str) -> RuntimeNeed:

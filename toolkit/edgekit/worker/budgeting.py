@@ -99,7 +99,7 @@ class _Search:
         """The tensors of plain int8 whose layers add to the error, the worst first."""
         tracer = catalog.tracer(self._plan.format)
         plain = msgspec.structs.replace(
-            self._plan, precision="fp32", max_drop=None, calibration=None, io_type="float32"
+            self._plan, precision="fp32", max_drop=None, calibration=None, calibration_method=None, io_type="float32"
         )
         self._tell(StepBegan("look into every layer"))
         with self._made(plain) as in_float, self._made(self._plan) as quantized:

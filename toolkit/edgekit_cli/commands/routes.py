@@ -1,6 +1,7 @@
 """`edgekit routes`: which source models become which formats, and by whom."""
 
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -9,8 +10,11 @@ from edgekit_cli.options import JSON
 
 if TYPE_CHECKING:
     from edgekit.diagnosis import Conversion
+    from edgekit.plan import Format, Precision
 
 _NO_WAY = "-"
+_WIDTH = 80
+_INDENT = 14
 
 
 @click.command(short_help="Show which sources become which formats.")
@@ -26,12 +30,15 @@ def routes(*, markdown: bool, as_json: bool) -> int:
     """
     from edgekit import catalog
     from edgekit.diagnosis import conversions
+    from edgekit.offers import WHY_NOT
 
     found = list(conversions(catalog.readers(), catalog.converters(), catalog.runtimes()))
     if as_json:
         from edgekit_cli.render.json import print_json
 
-        print_json({"routes": found})
+        print_json(
+            {"routes": found, "refused": [{"format": f, "precision": p, "reason": r} for (f, p), r in WHY_NOT.items()]}
+        )
     elif markdown:
         click.echo("\n".join(_markdown(found)))
     else:
@@ -40,21 +47,38 @@ def routes(*, markdown: bool, as_json: bool) -> int:
 
 
 def _markdown(found: "Sequence[Conversion]") -> Iterator[str]:
-    """A row for each kind of source, a column for each format; precisions in the cells, or `all` of them."""
-    from edgekit.plan import PRECISIONS
+    """A row for each kind of source, a column for each format; then the precisions of each format.
+
+    A cell says `yes` where the source becomes the format in each of its precisions.
+    """
     from edgekit.source import DESCRIPTIONS
 
-    every = ", ".join(PRECISIONS)
-
-    formats = list(dict.fromkeys(item.format for item in found))
-    yield f"| From | {' | '.join(formats)} |"
-    yield f"| --- |{' --- |' * len(formats)}"
+    made = _precisions(found)
+    yield f"| From | {' | '.join(made)} |"
+    yield f"| --- |{' --- |' * len(made)}"
     for kind, words in DESCRIPTIONS.items():
-        cells = [_cell(found, kind, format_, lambda item: item.precision) for format_ in formats]
-        yield f"| {words} | {' | '.join('all' if cell == every else cell for cell in cells)} |"
+        cells = [_cell(found, kind, format_, lambda item: item.precision) for format_ in made]
+        every = [", ".join(precisions) for precisions in made.values()]
+        shown = ("yes" if cell == all_ else cell for cell, all_ in zip(cells, every, strict=True))
+        yield f"| {words} | {' | '.join(shown)} |"
+    yield ""
+    yield "| Format | Precisions |"
+    yield "| --- | --- |"
+    for format_, precisions in made.items():
+        yield f"| {format_} | {', '.join(precisions)} |"
+
+
+def _precisions(found: "Sequence[Conversion]") -> dict[str, list[str]]:
+    """The precisions of each format, from whatever source."""
+    made: dict[str, dict[str, None]] = {}
+    for item in found:
+        made.setdefault(item.format, {})[item.precision] = None
+    return {format_: list(precisions) for format_, precisions in made.items()}
 
 
 def _table(found: "Sequence[Conversion]") -> Iterator[str]:
+    from edgekit.offers import WHY_NOT
+
     formats = list(dict.fromkeys(item.format for item in found))
     for kind in dict.fromkeys(item.kind for item in found):
         yield click.style(kind, bold=True)
@@ -62,10 +86,26 @@ def _table(found: "Sequence[Conversion]") -> Iterator[str]:
             usable = [item for item in found if not item.missing]
             here = _cell(usable, kind, format_, lambda item: item.precision)
             by = _cell(usable, kind, format_, lambda item: item.converter)
-            yield f"  {format_:<12}{here:<34}{f'by {by}' if by != _NO_WAY else ''}".rstrip()
+            whole = f"{here} by {by}" if by != _NO_WAY else here
+            first, *rest = [whole] if len(whole) <= _WIDTH - _INDENT else [here, f"by {by}"]
+            yield f"  {format_:<12}{first}"
+            yield from (" " * _INDENT + line for line in rest)
             there = [item for item in found if (item.kind, item.format) == (kind, format_) and item.missing]
             for install in dict.fromkeys(item.install for item in there):
                 yield f"{'':<14}more with: {install}"
+    yield click.style("what no source becomes", bold=True)
+    for reason, names in _grouped(WHY_NOT).items():
+        yield from textwrap.wrap(f"{names}: {reason}", _WIDTH, initial_indent="  ", subsequent_indent=" " * _INDENT)
+
+
+def _grouped(reasons: "Mapping[tuple[Format, Precision], str]") -> dict[str, str]:
+    """`c fp16, int16x8` by what speaks against it."""
+    found: dict[str, str] = {}
+    for (format_, precision), reason in reasons.items():
+        before = found.get(reason, "")
+        same = before.split("; ")[-1].split(" ")[0] == format_
+        found[reason] = f"{before}, {precision}" if same else f"{before}; {format_} {precision}".removeprefix("; ")
+    return found
 
 
 def _cell(found: "Sequence[Conversion]", kind: str, format_: str, tell: "Callable[[Conversion], str]") -> str:
