@@ -16,7 +16,7 @@ from edgekit.serial_url import SerialUrl, serial_url
 from edgekit_bridge.serial.board import Board
 from edgekit_bridge.serial.exchange import Request
 from edgekit_bridge.serial.port import open_port
-from edgekit_bridge.serial.stream import PortStream
+from edgekit_bridge.serial.stream import ByteStream, PortStream
 from peers.bad_line import BadLine
 from peers.boards import StartBoard
 
@@ -130,6 +130,41 @@ def test_a_board_that_was_started_again_meanwhile(posix_firmware: Path, start_bo
         board.exchange.run(_Forget())
         with pytest.raises(MeasurementError, match="was started again"):
             board.write(0, bytes(4))
+
+
+class _NarrowLine:
+    """A line that carries nothing at more than its rate; the board goes back after two seconds, as ours does."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self.name = stream.name
+        self.baud = stream.baud
+
+    def read(self, timeout_s: float) -> bytes:
+        """See `ByteStream`."""
+        found = self._stream.read(timeout_s)
+        return found if self.baud <= 115_200 else b""
+
+    def write(self, data: bytes) -> None:
+        """See `ByteStream`."""
+        if self.baud <= 115_200:
+            self._stream.write(data)
+
+    def set_baud(self, baud: int) -> None:
+        """See `ByteStream`."""
+        self.baud = baud
+
+
+def test_a_rate_that_the_line_does_not_carry(posix_firmware: Path, start_board: StartBoard) -> None:
+    """Is told, and the rate from before still works."""
+    where = serial_url(parse_device(start_board(posix_firmware)))
+    with open_port(where) as opened:
+        board = Board(_NarrowLine(PortStream(opened)))
+        with pytest.raises(MeasurementError, match="does not carry 921600 baud"):
+            board.set_baud(921_600)
+        board.write(0, bytes(4))
+        board.infer(patience_s=5)
+        assert board.read(0) == bytes([6] * 4)
 
 
 class _Forget:

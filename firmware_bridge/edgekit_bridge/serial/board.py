@@ -38,8 +38,11 @@ _EMULATED: Final = 1
 _FRAME_BYTES: Final = 1024
 """The longest frame that this side takes."""
 
-_HELLO_TRIES: Final = 12
+_HELLO_TRIES: Final = 20
+"""Four seconds: a board that starts again when its port is opened (ESP32, Arduino) has begun by then."""
+
 _INVOKE_TRIES: Final = 25
+_RATE_TRIES: Final = 8
 
 _AGAIN_S: Final = 2.0
 """After how long the answer to an inference of unknown length is asked for again."""
@@ -237,14 +240,22 @@ class Board:
         return fields.number(4), fields.number(4), fields.number(4)
 
     def set_baud(self, baud: int) -> None:
-        """Go on at another rate.
+        """Go on at another rate; the board waits two seconds to hear from us there, and else goes back.
 
         Raises:
             MeasurementError: Nothing answers there.
         """
+        before = self._stream.baud
         self.exchange.call(Request(BAUD, struct.pack("<I", baud)))
         self._stream.set_baud(baud)
-        self.exchange.call(_info(_BOARD, 0))
+        try:
+            self.exchange.call(_info(_BOARD, 0), tries=_RATE_TRIES)
+        except MeasurementError:
+            self._stream.set_baud(before)
+            raise MeasurementError(
+                f"The line {self._stream.name} does not carry {baud} baud; the board goes back to {before} by itself.",
+                hint="Ask for a lower rate, or leave `speed` out.",
+            ) from None
 
     def stack_bytes(self) -> int:
         """The deepest that the stack has been; 0 where the firmware does not know."""

@@ -19,6 +19,7 @@ typedef struct {
     uint32_t spin_ticks;        /* … took so many ticks; 0: not measured. Tells whether ticks count instructions. */
     uint32_t image_flash_bytes; /* code, constants and initial values; 0: not known */
     uint32_t image_ram_bytes;   /* variables, the arena among them, without the stack; 0: not known */
+    uint32_t baud;              /* the line's rate at the start */
     uint32_t buffered_bytes;    /* how many received bytes wait while the model runs: the line's window */
 } edgekit_port;
 

@@ -21,6 +21,9 @@ static uint8_t wire[EDGEKIT_MAX_WIRE + 2];
 static size_t written;  /* of the answer's body */
 static size_t room;     /* for the answer's body */
 static uint32_t session;
+static uint64_t rate_deadline; /* by when a frame must come at the new rate; 0: none is awaited */
+
+#define RATE_S 2u
 
 static struct {
     uint32_t token;
@@ -201,9 +204,16 @@ static int dispatch(const edgekit_port *port, const edgekit_receiver *receiver, 
     }
 }
 
+void edgekit_watch_rate(const edgekit_port *port) {
+    if (rate_deadline == 0 || hal_ticks() < rate_deadline) return;
+    rate_deadline = 0;
+    hal_control(HAL_SET_BAUD, port->baud);
+}
+
 void edgekit_answer(const edgekit_port *port, const edgekit_receiver *receiver) {
     if (receiver->body < HEADER || receiver->wire[0] == 0 || receiver->wire[0] & ANSWER_BIT) return;
     uint8_t command = receiver->wire[0];
+    rate_deadline = 0;
     next = receiver->wire + HEADER;
     left = receiver->body - HEADER;
     room = (receiver->was_protected ? EDGEKIT_MAX_PROTECTED : EDGEKIT_MAX_FRAME) - EDGEKIT_CRC_BYTES;
@@ -215,7 +225,8 @@ void edgekit_answer(const edgekit_port *port, const edgekit_receiver *receiver) 
     body[2] = (uint8_t)status;
     if (command == HELLO) hal_write((const uint8_t[]){0}, 1); /* whatever text went before, a frame begins here */
     hal_write(wire, edgekit_frame(body, written, receiver->was_protected, wire));
-    if (command == BAUD) hal_control(HAL_SET_BAUD, take(4));
+    if (command == BAUD && hal_control(HAL_SET_BAUD, take(4)))
+        rate_deadline = hal_ticks() + (uint64_t)port->ticks_hz * RATE_S;
     if (command == RESET) {
         session = 0;
         hal_control(HAL_RESET, 0);

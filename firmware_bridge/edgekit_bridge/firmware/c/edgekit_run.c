@@ -18,6 +18,7 @@ void edgekit_run(void) {
     edgekit_text_begin();
     for (;;) {
         int byte = hal_read();
+        edgekit_watch_rate(port);
         if (byte < 0) continue;
         uint64_t now = hal_ticks();
         if (now - last > pause) edgekit_forget(&receiver); /* a text command may be typed by hand: it waits */

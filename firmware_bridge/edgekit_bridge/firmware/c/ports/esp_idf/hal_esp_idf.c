@@ -13,7 +13,7 @@
 #define RING_BYTES 4096
 
 static edgekit_port port = {.board = EDGEKIT_BOARD, .cpu = CONFIG_IDF_TARGET, .clock = "CPU cycles",
-                            .buffered_bytes = RING_BYTES};
+                            .baud = 115200, .buffered_bytes = RING_BYTES};
 
 const edgekit_port *hal_init(void) {
     const uart_config_t config = {.baud_rate = 115200, .data_bits = UART_DATA_8_BITS, .parity = UART_PARITY_DISABLE,

@@ -21,7 +21,7 @@
 
 static const edgekit_port port = {
     .board = "posix", .cpu = "this machine's", .clock = "CLOCK_MONOTONIC", .ticks_hz = 1000000000u,
-    .buffered_bytes = 16384};
+    .baud = 115200, .buffered_bytes = 16384};
 
 static int server = -1, in = 0, out = 1;
 static uint8_t buffer[4096];

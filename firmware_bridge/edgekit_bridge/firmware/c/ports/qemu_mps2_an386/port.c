@@ -17,7 +17,8 @@ enum { TX_FULL = 1, RX_FULL = 2, TX_ENABLE = 1, RX_ENABLE = 2, RX_INTERRUPT = 8 
 extern uint32_t __vectors[], __flash_end[], __data_start[], __bss_end[], __stack_limit[], __stack_top[];
 
 static edgekit_port port = {.board = "qemu-mps2-an386", .cpu = "Cortex-M4", .flags = EDGEKIT_EMULATED,
-                            .ticks_hz = CLOCK_HZ, .spin_instructions = CORTEX_M_SPIN, .buffered_bytes = RING_BYTES};
+                            .ticks_hz = CLOCK_HZ, .spin_instructions = CORTEX_M_SPIN, .baud = 115200,
+                            .buffered_bytes = RING_BYTES};
 
 static uint8_t ring[RING_BYTES];
 static volatile uint32_t head, tail;

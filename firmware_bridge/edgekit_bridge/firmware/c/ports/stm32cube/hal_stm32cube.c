@@ -18,7 +18,7 @@ extern UART_HandleTypeDef EDGEKIT_UART;
 static uint8_t ring[RING_BYTES], received;
 static volatile uint32_t head, tail;
 
-static edgekit_port port = {.board = EDGEKIT_BOARD, .cpu = "Cortex-M", .buffered_bytes = RING_BYTES};
+static edgekit_port port = {.board = EDGEKIT_BOARD, .cpu = "Cortex-M", .baud = 115200, .buffered_bytes = RING_BYTES};
 
 void edgekit_uart_byte(UART_HandleTypeDef *uart) {
     if (uart != &EDGEKIT_UART) return;

@@ -13,7 +13,8 @@
 RING_BUF_DECLARE(ring, RING_BYTES);
 
 static const struct device *const line = DEVICE_DT_GET(DT_CHOSEN(zephyr_console));
-static edgekit_port port = {.board = EDGEKIT_BOARD, .cpu = CONFIG_ARCH, .clock = "k_cycle_get", .buffered_bytes = RING_BYTES};
+static edgekit_port port = {.board = EDGEKIT_BOARD, .cpu = CONFIG_ARCH, .clock = "k_cycle_get", .baud = 115200,
+                            .buffered_bytes = RING_BYTES};
 
 static void received(const struct device *device, void *user) {
     uint8_t bytes[16];
