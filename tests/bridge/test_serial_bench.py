@@ -91,14 +91,26 @@ def test_the_command(
 ) -> None:
     """It shows what of flash and RAM is taken, layers, and the accuracy that was computed there."""
     url = start_board(cortex_firmware)
-    where = ["--device", url, "--repeat", "2", "--eval", str(labelled), "--operators"]
+    page = labelled.with_name("report.html")
+    where = ["--device", url, "--repeat", "2", "--eval", str(labelled), "--operators", "--report", str(page)]
     assert main(["bench", str(negated.path), *where]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "Minstr" in out
     assert "EMULATED: Cortex-M4" in out
     assert "Memory: flash" in out
-    assert "80.00%, 8 of 10 samples of test.npz" in out
+    assert "80.00%, 8 of 10 samples of test.npz, computed on the device" in out
     assert "Layers of negated-c-int8" in out
+    assert "80.00% of 10 samples" in page.read_text()
+    assert main(["runs", "show", edgekit_runs()[0]]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "edgekit 1, SysTick at 25 MHz, flash" in shown
+
+
+def edgekit_runs() -> list[str]:
+    """The ids of stored runs, the newest first."""
+    from edgekit.store import open_store
+
+    return [item.id for item in open_store().runs()]
 
 
 def test_another_model_on_the_board(

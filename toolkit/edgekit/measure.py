@@ -9,8 +9,9 @@ from edgekit import catalog
 from edgekit.artifact import Artifact, load_artifact
 from edgekit.device import parse_device
 from edgekit.errors import UsageError
+from edgekit.inventory import Device
 from edgekit.progress import SilentProgress
-from edgekit.protocols import Link, Progress, Store
+from edgekit.protocols import BoardHarness, Link, Progress, Store
 from edgekit.reach import harness_on, one_device, open_alone
 from edgekit.run import Run, Schedule
 
@@ -72,16 +73,9 @@ def benchmark(
     if board:
         if runtime:
             raise UsageError(f"{device} is a bare board: the model is compiled in, there is no runtime {runtime}.")
-        run = board.measure(
-            loaded,
-            plan,
-            shown,
-            device=parse_device(one_device(device).url),
-            target=target or one_device(device).target,
-            check_golden=check_golden,
-            operators=operators,
-            evaluation=_labelled(evaluation, loaded) if evaluation else None,
-        )
+        data = _labelled(evaluation, loaded) if evaluation else None
+        how = {"check_golden": check_golden, "operators": operators}
+        run = _on_board(board, loaded, plan, shown, place=one_device(device), target=target, evaluation=data, **how)
         keeper.record(run)
         return run
     if evaluation:
@@ -97,6 +91,22 @@ def benchmark(
         )
     keeper.record(run)
     return run
+
+
+def _on_board(
+    board: BoardHarness,
+    artifact: Artifact,
+    schedule: Schedule,
+    progress: Progress,
+    *,
+    place: Device,
+    target: str,
+    evaluation: "DataSet | None",
+    **how: bool,
+) -> Run:
+    """Measure on a device that runs no programs; its own harness opens the line."""
+    url, profile = parse_device(place.url), target or place.target
+    return board.measure(artifact, schedule, progress, device=url, target=profile, evaluation=evaluation, **how)
 
 
 def _labelled(path: Path | str, artifact: Artifact) -> "DataSet":

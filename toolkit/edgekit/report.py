@@ -224,6 +224,11 @@ def amount(nanoseconds: float, run: Run) -> str:
     return f"{milliseconds(nanoseconds)} {SCALES[run.schedule.clock].unit}"
 
 
+def megabytes(count: int) -> str:
+    """Megabytes without a fraction; of a microcontroller's memory, which is less than one, with three digits of it."""
+    return f"{count / 1e6:,.0f}" if count >= 1e6 else f"{count / 1e6:.3f}"  # noqa: PLR2004 - a megabyte
+
+
 def milliseconds(nanoseconds: float) -> str:
     """Milliseconds with three significant digits, never in exponent form."""
     value = nanoseconds / 1e6

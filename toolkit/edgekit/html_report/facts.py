@@ -35,7 +35,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(entries: Sequence[Entry]) -> Comparison:
     """Tell apart what differs between the runs and what they share."""
-    told = [facts(entry.item.run) for entry in entries]
+    runs = [entry.item.run for entry in entries]
+    boards = any(run.firmware for run in runs)
+    told = [facts(run) | (_board_facts(run) if boards else {}) for run in runs]
     differing = tuple(name for name in told[0] if len({one[name] for one in told}) > 1)
     usual = {name: _usual([one[name] for one in told]) for name in differing}
     rows = tuple(
@@ -86,6 +88,18 @@ def facts(run: Run) -> dict[str, str]:
         "edgekit": f"{run.edgekit}, harness {run.harness}",
     }
     return {name: value or UNKNOWN for name, value in told.items()}
+
+
+def _board_facts(run: Run) -> dict[str, str]:
+    """What only bare boards tell."""
+    firmware, found = run.firmware, run.evaluation
+    return {
+        "Flash": f"{firmware.flash_bytes / 1e3:.1f} kB" if firmware and firmware.flash_bytes else UNKNOWN,
+        "RAM": f"{firmware.ram_bytes / 1e3:.1f} kB and a stack of {firmware.stack_bytes / 1e3:.1f} kB"
+        if firmware and firmware.ram_bytes
+        else UNKNOWN,
+        "Accuracy on the device": f"{found.accuracy:.2%} of {found.samples:,} samples" if found else UNKNOWN,
+    }
 
 
 def _change(before: str, after: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from edgekit.html_report.entries import Entry, is_sound
-from edgekit.report import decibels, milliseconds
+from edgekit.report import decibels, megabytes, milliseconds
 from edgekit.stats import Interval
 
 NONE: Final = "\N{EN DASH}"
@@ -75,7 +75,7 @@ def _result(entry: Entry) -> ResultRow:
         percentiles_ms=(_bound(summary.p90_ns), _bound(summary.p95_ns), _bound(summary.p99_ns)),
         load_ms=milliseconds(item.load_ns),
         first_ms=milliseconds(item.first_ns),
-        memory_mb=f"{item.peak_rss_bytes / 1e6:,.0f}",
+        memory_mb=megabytes(item.peak_rss_bytes),
         sqnr=_db(item.sqnr_db),
         outliers=f"{summary.outliers:,} ({summary.outliers / summary.count:.1%})",
         samples=_samples(entry),

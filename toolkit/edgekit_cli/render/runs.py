@@ -13,8 +13,8 @@ import msgspec
 from edgekit.errors import EdgekitError
 from edgekit.power import energy_mj, mean_power_mw
 from edgekit.protocols import RunSummary
-from edgekit.report import SCALES, Figures, Recommendation, doubts, milliseconds
-from edgekit.run import Run, Schedule
+from edgekit.report import SCALES, Figures, Recommendation, doubts, megabytes, milliseconds
+from edgekit.run import Firmware, Run, Schedule
 from edgekit.stats import Summary
 
 _WIDTH: Final = 80
@@ -110,16 +110,9 @@ def _cells(item: Figures) -> list[str]:
         precision(summary),
         _NONE if summary.p90_ns is None else milliseconds(summary.p90_ns),
         f"{item.load_ns / 1e6:.1f}",
-        _megabytes(item.peak_rss_bytes),
+        megabytes(item.peak_rss_bytes) if item.peak_rss_bytes else _NONE,
         "[red]failed" if failed else _sqnr(item.sqnr_db),
     ]
-
-
-def _megabytes(count: int) -> str:
-    """Whole ones; of a microcontroller's memory three decimals."""
-    if not count:
-        return _NONE
-    return f"{count / 1e6:.0f}" if count >= 1e6 else f"{count / 1e6:.3f}"  # noqa: PLR2004 - a megabyte
 
 
 def precision(summary: Summary) -> str:
@@ -228,21 +221,37 @@ def print_operators(run: Run, most: int = 12) -> None:
 
 def print_firmware(run: Run) -> None:
     """What the image takes of a bare board, and what it computed of a labelled set."""
-    firmware, evaluation = run.firmware, run.evaluation
-    if firmware and firmware.flash_bytes:
-        line = (
-            f"Memory: flash {firmware.flash_bytes / 1e3:.1f} kB (weights {firmware.weight_bytes / 1e3:.1f}), RAM "
-            f"{firmware.ram_bytes / 1e3:.1f} kB (arena {firmware.arena_bytes / 1e3:.1f}), stack "
-            f"{firmware.stack_bytes / 1e3:.1f} kB."
-        )
+    if run.firmware and run.firmware.flash_bytes:
+        click.echo(textwrap.fill(f"Memory: {_memory(run.firmware)}.", _WIDTH, subsequent_indent="  "))
+    if run.evaluation:
+        line = f"Accuracy of {run.artifact.name}: {_evaluation(run)}."
         click.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
-    if evaluation:
-        right = round(evaluation.accuracy * evaluation.samples)
-        line = (
-            f"Accuracy of {run.artifact.name}, computed on the device: {evaluation.accuracy:.2%}, {right:,} of "
-            f"{evaluation.samples:,} samples of {evaluation.data}."
-        )
-        click.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
+
+
+def _memory(firmware: Firmware) -> str:
+    return (
+        f"flash {firmware.flash_bytes / 1e3:.1f} kB (weights {firmware.weight_bytes / 1e3:.1f}), RAM "
+        f"{firmware.ram_bytes / 1e3:.1f} kB (arena {firmware.arena_bytes / 1e3:.1f}), stack "
+        f"{firmware.stack_bytes / 1e3:.1f} kB"
+    )
+
+
+def _firmware(run: Run) -> str:
+    """What ran on a bare board; empty where programs run."""
+    firmware = run.firmware
+    if firmware is None:
+        return ""
+    clock = f"{firmware.clock} at {firmware.clock_hz / 1e6:g} MHz"
+    return ", ".join(filter(None, [firmware.protocol, clock, _memory(firmware) if firmware.flash_bytes else ""]))
+
+
+def _evaluation(run: Run) -> str:
+    """Accuracy over a set that the device computed; empty without one."""
+    found = run.evaluation
+    if found is None:
+        return ""
+    right = round(found.accuracy * found.samples)
+    return f"{found.accuracy:.2%}, {right:,} of {found.samples:,} samples of {found.data}, computed on the device"
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -304,6 +313,8 @@ def _device_facts(run: Run) -> dict[str, str]:
     return {
         "clocks": ", ".join(filter(None, clocks)),
         "phone": _phone(run),
+        "firmware": _firmware(run),
+        "accuracy": _evaluation(run),
         "course": _course(run),
         "power": _power(run),
     }
