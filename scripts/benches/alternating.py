@@ -50,6 +50,27 @@ def wall_s(program: Command) -> float:
     return elapsed
 
 
+def peak_bytes(program: Command) -> int:
+    """Run it once; the most memory that it, or the largest process below it, held (wait4(2), ru_maxrss).
+
+    Raises:
+        SystemExit: It failed.
+    """
+    for folder in program.fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    running = subprocess.Popen(
+        program.argv,
+        env={**os.environ, **program.environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        raise SystemExit(f"{' '.join(program.argv)} ended with {running.returncode}.")
+    return usage.ru_maxrss * 1024
+
+
 def medians_s(programs: Mapping[str, Command], rounds: int) -> dict[str, float]:
     """The median wall time of each program over `rounds` rounds; every round runs each once, turning the order."""
     taken: dict[str, list[float]] = {name: [] for name in programs}
