@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
-import numpy as np
 
 from edgekit.artifact import SUFFIX, Artifact, load_artifact
 from edgekit.errors import UsageError
@@ -116,6 +115,8 @@ class _Sums:
 
     def add(self, expected: Array, got: Array) -> None:
         """One vector more."""
+        import numpy as np
+
         a, b = (np.asarray(item, np.float64).ravel() for item in (expected, got))
         self.noise += float(np.sum((a - b) ** 2))
         self.signal += float(np.sum(a**2))
@@ -149,7 +150,7 @@ def compare_layers(
     for vector in inputs:
         expected, got = reference.run(vector), artifact.run(vector)
         for name in [item.name for item in reference.layers]:
-            if name in got and np.size(expected[name]) == np.size(got[name]):
+            if name in got and expected[name].size == got[name].size:
                 sums.setdefault(name, _Sums()).add(expected[name], got[name])
     return _ranked(reference.layers, artifact.layers, sums), tuple(
         layer.name for layer in reference.layers if layer.name not in sums

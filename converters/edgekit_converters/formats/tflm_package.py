@@ -12,7 +12,6 @@ from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
 from edgekit_converters.formats.c_source import first_unknown
 from edgekit_converters.formats.tflite_ready import as_tflite, objections_to
-from edgekit_converters.tflm.package import method_of, model_header, model_source, operators_header
 
 _SPARE: Final = 1 << 20
 """An arena of all tensors side by side and this much more holds whatever the interpreter keeps beside them."""
@@ -39,6 +38,8 @@ class PackagedForMicro:
 
     def objections(self, model: SourceModel, plan: ConversionPlan) -> Sequence[Objection]:
         """Those to TFLite; and of a TFLite file, the first operator that TensorFlow Lite Micro has not got."""
+        from edgekit_converters.tflm.package import method_of
+
         found = objections_to(self._to_tflite, model, plan)
         if found or model.kind != "tflite":
             return found
@@ -60,6 +61,7 @@ class PackagedForMicro:
         from edgekit_converters.c.compile import layer_work
         from edgekit_converters.c.graph import read_graph
         from edgekit_converters.tflm.arena import measure_arena
+        from edgekit_converters.tflm.package import model_header, model_source, operators_header
 
         made = as_tflite(self._to_tflite, source, plan, calibration, out, progress)
         content = made.model.read_bytes()
