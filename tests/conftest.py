@@ -9,6 +9,8 @@ import pytest
 pytest_plugins = [
     "models.linear",
     "peers.android",
+    "peers.wire",
+    "peers.console",
     "peers.arduino",
     "peers.boards",
     "peers.mlflow_server",

@@ -13,7 +13,7 @@ from edgekit.errors import DeviceError
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Link, Transport
 
-PEERS = {"ssh": "ssh_device", "virtual": "pi4", "adb": "phone"}
+PEERS = {"ssh": "ssh_device", "virtual": "pi4", "adb": "phone", "serial-console": "console_device"}
 """The fixture that gives a device's URL, for each transport that needs a peer."""
 
 EMULATED = {"virtual", "adb"}

@@ -6,7 +6,6 @@ import re
 import select
 import shutil
 import subprocess
-import threading
 import tty
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,8 +21,7 @@ from edgekit.serial_url import SerialUrl
 from edgekit_bridge.serial.line import open_line
 from edgekit_bridge.serial.ymodem import ACK, CAN, NAK, READY, Sender
 from peers.uboot import UBootBoard
-
-Spoil = Callable[[bytes], bytes]
+from peers.wire import MakeWire, Wire, unspoilt
 
 
 @pytest.fixture
@@ -58,55 +56,6 @@ class TestUBoot:
             flash(image, device=uboot_board.url, method="ymodem", asked=asked)
 
 
-class Wire:
-    """Two ptys with a thread between them, which carries bytes and can spoil them."""
-
-    def __init__(self, spoil: Spoil) -> None:
-        self._ends = [pty.openpty() for _ in range(2)]
-        for master, slave in self._ends:
-            tty.setraw(master)
-            tty.setraw(slave)
-        self.near, self.far = (os.ttyname(slave) for _, slave in self._ends)
-        self._stop = threading.Event()
-        (one, _), (two, _) = self._ends
-        ways = ((one, two, spoil), (two, one, lambda data: data))
-        self._threads = [threading.Thread(target=self._carry, args=way, daemon=True) for way in ways]
-        for thread in self._threads:
-            thread.start()
-
-    def _carry(self, source: int, sink: int, spoil: Spoil) -> None:
-        while not self._stop.is_set():
-            if select.select([source], [], [], 0.05)[0]:
-                os.write(sink, spoil(os.read(source, 4096)))
-
-    def close(self) -> None:
-        """End it."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        for descriptor in (item for end in self._ends for item in end):
-            os.close(descriptor)
-
-
-def unspoilt(data: bytes) -> bytes:
-    """A good line."""
-    return data
-
-
-@pytest.fixture
-def wire() -> Iterator[Callable[[Spoil], Wire]]:
-    """Makes lines that spoil what goes from here to there."""
-    made: list[Wire] = []
-
-    def make(spoil: Spoil) -> Wire:
-        made.append(Wire(spoil))
-        return made[-1]
-
-    yield make
-    for item in made:
-        item.close()
-
-
 @pytest.mark.peer
 class TestLrzsz:
     @pytest.fixture
@@ -131,7 +80,7 @@ class TestLrzsz:
             process.wait()
 
     def test_the_file_is_there_under_its_name(
-        self, wire: Callable[[Spoil], Wire], received: Callable[[Wire], Path], image: Path
+        self, wire: MakeWire, received: Callable[[Wire], Path], image: Path
     ) -> None:
         """Of its own length, which is no whole number of blocks; that a receiver waits is seen."""
         line = wire(unspoilt)
@@ -141,7 +90,7 @@ class TestLrzsz:
         assert flashed.board == "a YMODEM receiver"
 
     def test_a_line_that_changes_a_byte_now_and_then(
-        self, wire: Callable[[Spoil], Wire], received: Callable[[Wire], Path], image: Path
+        self, wire: MakeWire, received: Callable[[Wire], Path], image: Path
     ) -> None:
         """The block goes again; the user is told."""
         seen = [0]

@@ -83,6 +83,21 @@ class TestOne:
 
 
 @pytest.mark.peer
+class TestConsole:
+    def test_there_and_back(
+        self, console_device: str, make_payload: MakePayload, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A board that has nothing but a serial console: what it is, an update, another, and back."""
+        assert main(["devices", "add", "board", console_device]) == 0
+        assert main(["devices", "probe", "board"]) == 0
+        assert "Linux" in capsys.readouterr().out
+        old, new = (make_payload(bytes([seed]) * 5_000) for seed in (1, 2))
+        for artifact in (old, new):
+            assert "payload pushed: " in said(capsys, "push", str(artifact.path), "--device", "board")
+        assert f"payload is back at {old.id[:12]}" in said(capsys, "rollback", "payload", "board")
+
+
+@pytest.mark.peer
 class TestMany:
     @pytest.fixture
     def lab(self, ssh_server: SshServer, ssh_device: str, project: Path) -> Path:

@@ -70,6 +70,7 @@ TRANSPORTS: Final = (
     "edgekit_bridge.transports.local",
     "edgekit_bridge.transports.ssh",
     "edgekit_bridge.transports.adb",
+    "edgekit_bridge.transports.serial_console",
     "edgekit_bridge.transports.virtual",
 )
 FLASHERS: Final = ("edgekit_bridge.flashers.ymodem", "edgekit_bridge.flashers.avrdude")

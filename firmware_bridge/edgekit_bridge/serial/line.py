@@ -34,7 +34,7 @@ class Line:
         """
         try:
             self._port.write(data)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # pyserial's, when the port was closed meanwhile
             raise self._gone(error) from error
 
     def read(self, timeout_s: float) -> bytes:
@@ -75,7 +75,7 @@ class Line:
         try:
             self._port.timeout = timeout_s
             return bytes(self._port.read(most))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # as above
             raise self._gone(error) from error
 
     def _gone(self, error: Exception) -> DeviceError:

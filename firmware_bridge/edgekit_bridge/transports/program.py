@@ -179,14 +179,14 @@ class _Patience:
                 self._heard = time.monotonic()
                 return events
             if not main:
-                _heed_stop()
+                heed_stop()
             if self._on_silence and time.monotonic() - self._heard >= SILENCE_S:
                 self._on_silence()
                 self._heard = time.monotonic()
         raise TimeoutError
 
 
-def _heed_stop() -> None:
+def heed_stop() -> None:
     """Stop what a thread of a fleet does; once, so that it can clean up. A daemon holds a lock, and is let go of."""
     if STOP.is_set() and not threading.current_thread().daemon and not getattr(_THREAD, "stopped", False):
         _THREAD.stopped = True
