@@ -76,7 +76,20 @@ class TestArithmetic:
     def test_a_cortex_m4_multiplies_two_pairs_an_instruction(self, tmp_path: Path) -> None:
         """The DSP extension's SMLAD, in what a cross compiler makes of the same source."""
         written(case_file("separable", "int8"), tmp_path)
-        assert "smlad" in c_program.sections(tmp_path)
+        assert "smlad" in c_program.listing(tmp_path)
+
+    @pytest.mark.parametrize("name", ["dense", "convolution"])
+    def test_with_the_dsp_extension_the_sums_are_the_same(self, name: str, tmp_path: Path) -> None:
+        """Executed by an emulated Arm core, not only compiled: every length and both kinds of sums."""
+        content = case_file(name, "int8")
+        written(content, tmp_path)
+        reference = Reference(content)
+        samples = reference.samples(10)
+        expected = [reference.run(sample) for sample in samples]
+        got = c_program.run(c_program.build_for_arm(tmp_path), samples, expected[0])
+        assert all(
+            np.array_equal(*pair) for both in zip(expected, got, strict=True) for pair in zip(*both, strict=True)
+        )
 
 
 class TestPlan:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-ffp-contract=off")
+ARM = ("-mcpu=cortex-a7", "-mthumb", "-O2", "--specs=rdimon.specs")
+"""A core with the same DSP extension whose programs QEMU runs without a board: files by semihosting."""
 CROSS = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-O2")
 
 _MAIN = """
@@ -65,10 +67,21 @@ def build(folder: Path, options: Sequence[str] = SANITIZED, name: str = "program
     return program
 
 
-def run(program: Path, samples: Sequence[Arrays], outputs: Arrays) -> list[list[NDArray[Any]]]:
+def build_for_arm(folder: Path) -> list[str | Path]:
+    """Compile it for an Arm core with the DSP extension; gives the command that runs it in QEMU."""
+    (folder / "main.c").write_text(_MAIN)
+    program, emulator = folder / "arm", needs("qemu-arm-static", "qemu-user-static")
+    sources = [folder / "model.c", folder / "main.c"]
+    compiler = needs("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi")
+    subprocess.run([compiler, *STRICT, *ARM, "-o", program, *sources, "-lm"], check=True)
+    return [emulator, "-cpu", "cortex-a7", program]
+
+
+def run(program: Path | list[str | Path], samples: Sequence[Arrays], outputs: Arrays) -> list[list[NDArray[Any]]]:
     """Each sample's outputs, of the types and shapes of `outputs`."""
     given = b"".join(array.tobytes() for sample in samples for array in sample)
-    done = subprocess.run([program], input=given, capture_output=True, check=False)
+    command = program if isinstance(program, list) else [program]
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     found: list[list[NDArray[Any]]] = []
     at = 0
@@ -81,8 +94,8 @@ def run(program: Path, samples: Sequence[Arrays], outputs: Arrays) -> list[list[
     return found
 
 
-def sections(folder: Path) -> str:
+def listing(folder: Path) -> str:
     """The disassembly of the folder's model.c for a Cortex-M4."""
-    compiler, listing = needs("arm-none-eabi-gcc", "gcc-arm-none-eabi"), folder / "model.s"
-    subprocess.run([compiler, *STRICT, *CROSS, "-S", "-o", listing, folder / "model.c"], check=True)
-    return listing.read_text()
+    compiler, text = needs("arm-none-eabi-gcc", "gcc-arm-none-eabi"), folder / "model.s"
+    subprocess.run([compiler, *STRICT, *CROSS, "-S", "-o", text, folder / "model.c"], check=True)
+    return text.read_text()

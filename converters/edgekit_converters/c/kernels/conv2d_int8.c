@@ -5,35 +5,57 @@ typedef struct {
     int32_t input_offset, output_offset, low, high;
 } conv2d_int8_params;
 
+/* Add what the taps within the image give to the sums of `count` channels, one or two. */
+static inline void convolve(const conv2d_int8_params *p, const int8_t *image, const int8_t *weights, span ys, span xs,
+    int32_t channel, int32_t count, int32_t *sums)
+{
+    const window *w = &p->window;
+    const int32_t depth = p->depth, filter = w->height * w->width * depth;
+    const int32_t group = w->out_channels / (w->in_channels / depth);
+    for (int32_t ky = ys.first; ky < ys.last; ++ky) {
+        const int8_t *row = image + (ys.origin + ky * w->dilation_y) * w->in_width * w->in_channels;
+        const int8_t *taps_row = weights + channel * filter + ky * w->width * depth;
+        if (w->dilation_x == 1 && depth == w->in_channels) { /* the taps of a row lie side by side */
+            const int8_t *tap = taps_row + xs.first * depth, *x = row + (xs.origin + xs.first) * depth;
+            const int32_t run = (xs.last - xs.first) * depth;
+            if (count == 2) {
+                dot_two(tap, tap + filter, x, run, p->input_offset, sums);
+            } else {
+                sums[0] = dot(tap, x, run, p->input_offset, sums[0]);
+            }
+            continue;
+        }
+        for (int32_t c = 0; c < count; ++c) {
+            for (int32_t kx = xs.first; kx < xs.last; ++kx) {
+                const int8_t *x = row + (xs.origin + kx * w->dilation_x) * w->in_channels;
+                sums[c] = dot(taps_row + c * filter + kx * depth, x + (channel + c) / group * depth, depth,
+                    p->input_offset, sums[c]);
+            }
+        }
+    }
+}
+
 static void conv2d_int8(const conv2d_int8_params *p, const int8_t *input, const int8_t *weights, const int32_t *bias,
     const int32_t *multiplier, const int8_t *shift, int8_t *output)
 {
     const window *w = &p->window;
-    const int32_t depth = p->depth, group = w->out_channels / (w->in_channels / depth);
-    const int whole_rows = w->dilation_x == 1 && depth == w->in_channels; /* the taps of a row lie side by side */
     for (int32_t batch = 0; batch < w->batches; ++batch) {
+        const int8_t *image = input + pixel(w, batch, 0, 0);
         for (int32_t y = 0; y < w->out_height; ++y) {
             const span ys = rows(w, y);
             for (int32_t x = 0; x < w->out_width; ++x) {
                 const span xs = columns(w, x);
-                for (int32_t channel = 0; channel < w->out_channels; ++channel) {
-                    int32_t sum = bias ? bias[channel] : 0;
-                    for (int32_t ky = ys.first; ky < ys.last; ++ky) {
-                        const int8_t *row = input + pixel(w, batch, ys.origin + ky * w->dilation_y, 0);
-                        const int8_t *taps_row = weights + (size_t)((channel * w->height + ky) * w->width) * (size_t)depth;
-                        if (whole_rows) {
-                            sum = dot(taps_row + xs.first * depth, row + (xs.origin + xs.first) * depth,
-                                (xs.last - xs.first) * depth, p->input_offset, sum);
-                            continue;
-                        }
-                        for (int32_t kx = xs.first; kx < xs.last; ++kx) {
-                            const int32_t at = (xs.origin + kx * w->dilation_x) * w->in_channels;
-                            sum = dot(taps_row + kx * depth, row + at + channel / group * depth, depth,
-                                p->input_offset, sum);
-                        }
+                for (int32_t channel = 0; channel < w->out_channels; channel += 2) {
+                    const int32_t count = channel + 1 < w->out_channels ? 2 : 1;
+                    int32_t sums[2] = {0, 0};
+                    for (int32_t c = 0; bias && c < count; ++c) {
+                        sums[c] = bias[channel + c];
                     }
-                    sum = rescale(sum, multiplier[channel], shift[channel]) + p->output_offset;
-                    *output++ = (int8_t)clamp(sum, p->low, p->high);
+                    convolve(p, image, weights, ys, xs, channel, count, sums);
+                    for (int32_t c = channel; c < channel + count; ++c) {
+                        const int32_t sum = rescale(sums[c - channel], multiplier[c], shift[c]) + p->output_offset;
+                        *output++ = (int8_t)clamp(sum, p->low, p->high);
+                    }
                 }
             }
         }

@@ -16,11 +16,22 @@ static void fully_connected_int8(const fully_connected_int8_params *p, const int
             }
             extra *= p->weight_offset;
         }
-        for (int32_t out = 0; out < p->outputs; ++out) {
-            const int8_t *w = weights + (size_t)out * (size_t)p->inputs;
-            int32_t sum = dot(w, input, p->inputs, p->input_offset, (bias ? bias[out] : 0) + extra);
-            sum = rescale_once(sum, multiplier[out], shift[out]) + p->output_offset;
-            *output++ = (int8_t)clamp(sum, p->low, p->high);
+        for (int32_t out = 0; out < p->outputs; out += 2) {
+            const int32_t count = out + 1 < p->outputs ? 2 : 1;
+            const int8_t *w = weights + out * p->inputs;
+            int32_t sums[2] = {extra, extra};
+            for (int32_t c = 0; bias && c < count; ++c) {
+                sums[c] += bias[out + c];
+            }
+            if (count == 2) {
+                dot_two(w, w + p->inputs, input, p->inputs, p->input_offset, sums);
+            } else {
+                sums[0] = dot(w, input, p->inputs, p->input_offset, sums[0]);
+            }
+            for (int32_t c = out; c < out + count; ++c) {
+                const int32_t sum = rescale_once(sums[c - out], multiplier[c], shift[c]) + p->output_offset;
+                *output++ = (int8_t)clamp(sum, p->low, p->high);
+            }
         }
     }
 }
