@@ -14,6 +14,7 @@ from edgekit.artifact import Artifact, load_artifact, write_manifest
 from edgekit.errors import CheckFailed, MeasurementError, UsageError
 from edgekit.run import Run, Schedule
 from edgekit_cli.main import main
+from models.linear import MakeArtifact
 from models.negated_c import copy_artifact
 from peers.boards import StartBoard
 
@@ -199,16 +200,27 @@ def test_another_rate(negated: Artifact, posix_firmware: Path, start_board: Star
     assert run.golden.passed
 
 
-def test_what_edgekit_compiled_itself(linear_tflite: Path, tmp_path: Path, start_board: StartBoard) -> None:
-    """A TFLite file becomes C, the C becomes firmware, and what that computes is what the file computes."""
+def test_what_edgekit_compiled_itself(
+    linear_tflite: Path, make_artifact: MakeArtifact, tmp_path: Path, start_board: StartBoard
+) -> None:
+    """A TFLite file becomes C, the C becomes firmware, and what that computes is what the file computes.
+
+    By MLPerf Tiny's protocol the TFLite artifact itself is measured there: its firmware is somebody's of the same file.
+    """
     from edgekit.progress import SilentProgress
     from edgekit_bridge.firmware.build import build
 
     artifact = edgekit.convert(linear_tflite, format="c", precision="fp32", out=tmp_path / "out")
     build(artifact, "posix", tmp_path / "firmware", SilentProgress())
-    run = edgekit.benchmark(artifact, device=start_board(tmp_path / "firmware"), schedule=SHORT, operators=True)
+    url = start_board(tmp_path / "firmware")
+    run = edgekit.benchmark(artifact, device=url, schedule=SHORT, operators=True)
     assert run.golden is not None
     assert run.golden.passed
     assert [item.name.split()[0] for item in run.operators] == ["FULLY_CONNECTED"]
     assert run.firmware is not None
     assert run.firmware.weight_bytes > 0
+    text = f"{url}?protocol=mlperf-tiny&seconds=0.01"
+    theirs = edgekit.benchmark(make_artifact(linear_tflite), device=text, schedule=SHORT)
+    assert theirs.golden is not None
+    assert theirs.golden.passed
+    assert theirs.artifact.format == "tflite"
