@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.artifact import Artifact
-from edgekit.conversion import convert_all
+from edgekit.conversion import Outcome, convert_all
 from edgekit.images import Images
 from edgekit.plan import CalibrationMethod, Format, IoType, Precision
 from edgekit.planning import Request
@@ -41,12 +41,11 @@ def convert(
     Args:
         model: A live `torch.nn.Module` or Keras model, or what the command line calls SOURCE: a `.pt2`, TorchScript,
             `.keras`, `.h5`, `.onnx` or float `.tflite` file, a SavedModel folder, or `file.py:factory`.
-        format: `tflite`, `torchscript`, `onnx`, `executorch`, `savedmodel`, `c` or `tflm`.
-        precision: `fp32`, `fp16`, `dynamic-int8` or `int8`.
+        format: One of `edgekit.plan.FORMATS`.
+        precision: One of `edgekit.plan.PRECISIONS`.
         example_inputs: For a live PyTorch module: a tensor, a sequence of tensors, or a mapping by argument name.
-        calibration: For int8: a path (`.npz`, `.npy`, a folder of them or of images), `file.py:function`, an array
-            with the sample as first axis, a mapping of input names to such arrays, a sequence of samples, or a
-            function or iterator that yields samples.
+        calibration: For int8 and int16x8: a path or `file.py:function` as on the command line, an array with the sample
+            as first axis, a mapping of input names to such, or samples: a sequence, iterator or generator function.
         evaluation: The same with an array `labels`, for accuracy.
         images: How image files of these become inputs.
         layout: `NHWC` or `NCHW`: how the artifact takes and gives tensors of four dimensions; as the source when empty.
@@ -73,13 +72,11 @@ def convert(
     from edgekit.live import save_data, save_model
 
     with tempfile.TemporaryDirectory(prefix="edgekit-live-") as folder:
-        if isinstance(model, str | Path):
-            given = tuple(parse_input(text) for text in inputs)
-            source = open_source(str(model), weights=str(weights), inputs=given, trusted=trust, signature=signature)
-        else:
-            source = save_model(model, example_inputs, Path(folder))
+        given = tuple(parse_input(text) for text in inputs)
         request = Request(
-            source=source,
+            source=open_source(str(model), weights=str(weights), inputs=given, trusted=trust, signature=signature)
+            if isinstance(model, str | Path)
+            else save_model(model, example_inputs, Path(folder)),
             formats=(format,),
             precisions=(precision,),
             out=Path(out),
@@ -94,7 +91,10 @@ def convert(
             io_type=io_type,
             calibration_method=calibration_method,
         )
-        outcome = convert_all(request, progress)
+        return _only(convert_all(request, progress))
+
+
+def _only(outcome: Outcome) -> Artifact:
     for failed in outcome.not_made:
         raise failed.error
     return outcome.made[0].artifact

@@ -127,12 +127,10 @@ def _prepared(source: "TorchSource", plan: ConversionPlan, calibration: Callable
 
 def _lowered(program: Any) -> Lowered:
     import executorch.kernels.quantized  # noqa: F401 - registers what executes where XNNPACK does not
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.devtools.backend_debug import get_delegation_info
-    from executorch.exir import to_edge_transform_and_lower
 
     try:
-        edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+        edge = _partitioned(program)
         info = get_delegation_info(edge.exported_program().graph_module)
         content = bytes(edge.to_executorch().buffer)
     except Exception as error:
@@ -147,6 +145,20 @@ def _lowered(program: Any) -> Lowered:
             every[_short(name)] += found.delegated + found.non_delegated
             left[_short(name)] += found.non_delegated
     return Lowered(content=content, operators=dict(every), left=dict(+left), parts=info.num_delegated_subgraphs)
+
+
+def _partitioned(program: Any) -> Any:
+    """The edge program, with what XNNPACK executes taken out of it.
+
+    The newer way keeps whole what the partitioner asks for, such as linear layers, and takes nothing out of branches
+    and loops: there they are left, which no kernel executes. The older way breaks them up everywhere first.
+    """
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge, to_edge_transform_and_lower
+
+    if len(list(program.graph_module.modules())) > 1:  # those of branches and loops
+        return to_edge(program).to_backend(XnnpackPartitioner())
+    return to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
 
 
 def _short(name: str) -> str:
