@@ -13,7 +13,7 @@ BOARDS = {
     "android-arm64", "android-armv7", "linux-aarch64", "linux-armv7", "linux-x86_64",
 }  # fmt: skip
 
-MICROCONTROLLERS = {"esp32-s3", "qemu-mps2-an386", "stm32f746"}
+MICROCONTROLLERS = {"esp32-s3", "qemu-mps2-an385", "qemu-mps2-an386", "qemu-mps2-an500", "stm32f746"}
 
 
 def test_every_device_is_there_this_machine_first() -> None:

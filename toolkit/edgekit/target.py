@@ -7,7 +7,7 @@ import msgspec
 PROFILE_VERSION: Final = 2
 """1: first. 2: microcontrollers (`flash_bytes`, the system `bare-metal` and its architectures)."""
 
-Arch: TypeAlias = Literal["aarch64", "armv7l", "x86_64", "armv7e-m", "xtensa-lx7"]
+Arch: TypeAlias = Literal["aarch64", "armv7l", "x86_64", "armv7-m", "armv7e-m", "xtensa-lx7"]
 System: TypeAlias = Literal["linux", "android", "bare-metal"]
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]

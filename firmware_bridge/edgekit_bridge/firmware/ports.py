@@ -38,23 +38,28 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     run: tuple[str, ...] = ()
 
 
-_QEMU: Final = (
-    "qemu-system-arm", "-M", "mps2-an386", "-icount", "shift=0", "-display", "none", "-monitor", "none",
-    "-serial", "tcp:127.0.0.1:PORT,server=on,wait=off", "-kernel", "IMAGE",
-)  # fmt: skip
-
-PORTS: Final = (
-    Port(
-        target="qemu-mps2-an386",
+def _qemu_mps2(image: str, cpu: str, *flags: str) -> Port:
+    """Arm's MPS2 board with one of its FPGA images, each another core."""
+    target, machine = f"qemu-mps2-{image}", f"mps2-{image}"
+    line = "tcp:127.0.0.1:PORT,server=on,wait=off"
+    quiet = ("-display", "none", "-monitor", "none")
+    return Port(
+        target=target,
         compiler="arm-none-eabi-gcc",
         binutils="arm-none-eabi-",
         install="apt install gcc-arm-none-eabi libnewlib-arm-none-eabi, or Arm's GNU toolchain from developer.arm.com",
-        flags=("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
+        flags=("-mthumb", *flags, f'-DEDGEKIT_BOARD="{target}"', f'-DEDGEKIT_CPU="{cpu}"'),
         link=("-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections"),
-        folders=("cortex_m", "qemu_mps2_an386"),
-        script="qemu_mps2_an386/link.ld",
-        run=_QEMU,
-    ),
+        folders=("cortex_m", "qemu_mps2"),
+        script="qemu_mps2/link.ld",
+        run=("qemu-system-arm", "-M", machine, "-icount", "shift=0", *quiet, "-serial", line, "-kernel", "IMAGE"),
+    )
+
+
+PORTS: Final = (
+    _qemu_mps2("an385", "Cortex-M3", "-mcpu=cortex-m3"),
+    _qemu_mps2("an386", "Cortex-M4", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
+    _qemu_mps2("an500", "Cortex-M7", "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
     Port(
         target="posix",
         compiler="cc",

@@ -1,4 +1,4 @@
-"""Models in C where they are meant to run: a Cortex-M4, whose instructions the host's compiler never makes."""
+"""Models in C where they are meant to run: on Cortex-M cores, whose instructions the host never executes."""
 
 from pathlib import Path
 
@@ -53,8 +53,20 @@ def test_int8_on_the_core_equals_the_reference_kernels_to_the_bit(
 ) -> None:
     """SMLAD and all: what went over the line and came back is what LiteRT's reference kernels give."""
     del cortex_firmware  # skips without compiler or emulator
+    check(name, "qemu-mps2-an386", tmp_path, start_board)
+
+
+@pytest.mark.parametrize("image", ["an385", "an500"])
+def test_other_cores_do_too(image: str, cortex_firmware: Path, start_board: StartBoard, tmp_path: Path) -> None:
+    """A Cortex-M3, which has neither SMLAD nor floating point, and an M7."""
+    del cortex_firmware
+    check("separable", f"qemu-mps2-{image}", tmp_path, start_board)
+
+
+def check(name: str, target: str, tmp_path: Path, start_board: StartBoard) -> None:
+    """Build a network for a core, and compare what it gives there."""
     content = case_file(name, "int8")
-    build(compiled(content, tmp_path / f"{name}.edgekit"), "qemu-mps2-an386", tmp_path / "firmware", SilentProgress())
+    build(compiled(content, tmp_path / f"{name}.edgekit"), target, tmp_path / "firmware", SilentProgress())
     reference = Reference(content)
     with open_port(serial_url(parse_device(start_board(tmp_path / "firmware")))) as port:
         board = Board(PortStream(port))

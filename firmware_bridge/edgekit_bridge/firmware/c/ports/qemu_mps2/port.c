@@ -1,6 +1,7 @@
 /*
- * Arm MPS2 with FPGA image AN386 (Cortex-M4), as QEMU emulates it: `-M mps2-an386 -icount shift=0`.
+ * Arm MPS2 with the FPGA images AN385 (Cortex-M3), AN386 (M4) and AN500 (M7), as QEMU emulates them.
  * Registers: Arm CMSDK UART (DDI 0479, 4.3); memory map and interrupts: Arm DAI 0386.
+ * The compiler is told EDGEKIT_BOARD and EDGEKIT_CPU.
  */
 
 #include "cortex_m.h"
@@ -16,7 +17,7 @@ enum { TX_FULL = 1, RX_FULL = 2, TX_ENABLE = 1, RX_ENABLE = 2, RX_INTERRUPT = 8 
 
 extern uint32_t __vectors[], __flash_end[], __data_start[], __bss_end[], __stack_limit[], __stack_top[];
 
-static edgekit_port port = {.board = "qemu-mps2-an386", .cpu = "Cortex-M4", .flags = EDGEKIT_EMULATED,
+static edgekit_port port = {.board = EDGEKIT_BOARD, .cpu = EDGEKIT_CPU, .flags = EDGEKIT_EMULATED,
                             .ticks_hz = CLOCK_HZ, .spin_instructions = CORTEX_M_SPIN, .baud = 115200,
                             .buffered_bytes = RING_BYTES};
 
