@@ -63,7 +63,7 @@ class OnnxSource:
         self.operators: Mapping[str, int] = onnx_facts(model).operators
         self.parameters = sum(prod(item.dims) for item in model.graph.initializer)
         self.notes = notes
-        self._session = _session(finish(model))
+        self._session = session_of(finish(model))
         outputs = tuple(
             TensorSpec(name=item.name, shape=_dims(item), dtype=_dtype(declared))
             for item, declared in zip(self._session.get_outputs(), model.graph.output, strict=True)
@@ -83,7 +83,7 @@ class OnnxSource:
             ) from error
 
 
-def _session(content: bytes) -> Any:
+def session_of(content: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,5 +1,6 @@
 """TensorFlow SavedModel folders, through the signature that serving uses."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ class _SavedModelReader:
         operators = Counter(operation.type for operation in signature.graph.get_operations())
         return TensorflowSource(
             loaded,
-            lambda named: signature(**named),
+            lambda named: _in_order(signature(**named)),
             resolve_inputs([spec.name for spec in known], model.inputs, known),
             framework=f"tensorflow {tf.__version__}",
             parameters=sum(int(variable.shape.num_elements()) for variable in signature.variables),
@@ -77,6 +78,12 @@ def _signature(loaded: Any, model: SourceModel) -> Any:
         if first
         else "Save it with one: model.export(folder) in Keras, tf.saved_model.save(…, signatures=…) in TensorFlow.",
     )
+
+
+def _in_order(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs by name, `output_10` behind `output_9`: the file keeps a map, whose order is another in each process."""
+    parts = {name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)] for name in outputs}
+    return {name: outputs[name] for name in sorted(outputs, key=parts.__getitem__)}
 
 
 def _inputs(signature: Any) -> list[TensorSpec]:

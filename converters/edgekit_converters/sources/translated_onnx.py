@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from edgekit.errors import ConversionError
+from edgekit.golden import golden_inputs
 from edgekit.model import Signature, TensorSpec
 from edgekit.protocols import Array, LoadedSource, Tensors
 from edgekit_converters.formats.onnx_file import name_borders
-from edgekit_converters.sources.onnx_model import OnnxSource
+from edgekit_converters.sources.matching import match_by_value
+from edgekit_converters.sources.onnx_model import OnnxSource, session_of
 from edgekit_converters.sources.tflite_source import TfliteSource
 
 if TYPE_CHECKING:
@@ -22,15 +24,21 @@ _OPSET: Final = 17
 """Quantization by channel came with 13, LayerNormalization with 17; newer ones tf2onnx writes in part only."""
 
 
+_MATCHED: Final = 3
+"""Vectors that outputs are told apart by: two that agree on three random ones are the same."""
+
+
 class TranslatedOnnx(OnnxSource):
     """A graph that was made of another framework's model, and that model, which says what is right."""
 
-    def __init__(self, model: Any, original: LoadedSource, bindings: Mapping[str, str]) -> None:
+    def __init__(
+        self, model: Any, original: LoadedSource, bindings: Mapping[str, str], notes: Sequence[str] = ()
+    ) -> None:
         super().__init__(
             model,
             original.signature.inputs,
             framework=original.framework,
-            notes=(*original.notes, "ONNX took the model through tf2onnx."),
+            notes=(*original.notes, "ONNX took the model through tf2onnx.", *notes),
         )
         self.operators = original.operators
         self.parameters = original.parameters
@@ -72,16 +80,33 @@ def onnx_from_tensorflow(source: "TensorflowSource | TfliteSource") -> Translate
             f"tf2onnx cannot make an ONNX graph of this model: {first[:300]}",
             hint="TFLite may take the model: --format tflite.",
         ) from error
-    inputs, outputs = source.signature.inputs, source.signature.outputs
-    called = name_borders(model, _names(model.graph.input, inputs), _names(model.graph.output, outputs))
-    bindings = dict(zip(_names(model.graph.output, outputs), called, strict=True))
-    return TranslatedOnnx(model, source, bindings)
+    inputs = _input_names(model, source.signature.inputs)
+    outputs, notes = _output_names(model, source, inputs)
+    called = name_borders(model, inputs, outputs)
+    return TranslatedOnnx(model, source, dict(zip(outputs, called, strict=True)), notes)
 
 
-def _names(held: Sequence[Any], specs: Sequence[TensorSpec]) -> list[str]:
+def _input_names(model: Any, specs: Sequence[TensorSpec]) -> list[str]:
     """The source's names in the order of the graph: by name where tf2onnx kept them, else by position."""
-    kept, wanted = [item.name for item in held], [spec.name for spec in specs]
+    kept, wanted = [item.name.partition(":")[0] for item in model.graph.input], [spec.name for spec in specs]
     return kept if sorted(kept) == sorted(wanted) else wanted
+
+
+def _output_names(
+    model: Any, source: "TensorflowSource | TfliteSource", inputs: Sequence[str]
+) -> tuple[list[str], tuple[str, ...]]:
+    """The same of the outputs: by name, else by value, which the notes then say."""
+    kept = [item.name for item in model.graph.output]
+    wanted = [spec.name for spec in source.signature.outputs]
+    if len(wanted) == 1 or sorted(kept) == sorted(wanted):
+        return (kept if len(wanted) > 1 else wanted), ()
+    vectors = golden_inputs(source.signature, None, None)[0][:_MATCHED]
+    graph = session_of(model.SerializeToString())
+    feeds = [
+        {item.name: vector[name] for item, name in zip(model.graph.input, inputs, strict=True)} for vector in vectors
+    ]
+    names = match_by_value([source.run(vector) for vector in vectors], [graph.run(None, feed) for feed in feeds])
+    return names, (f"tf2onnx calls the outputs {', '.join(kept)}: matched by their values.",)
 
 
 def _bound(spec: TensorSpec, name: str) -> TensorSpec:
