@@ -73,7 +73,15 @@ TRANSPORTS: Final = (
     "edgekit_bridge.transports.serial_console",
     "edgekit_bridge.transports.virtual",
 )
-FLASHERS: Final = ("edgekit_bridge.flashers.ymodem", "edgekit_bridge.flashers.avrdude")
+FLASHERS: Final = (
+    "edgekit_bridge.flashers.ymodem",
+    "edgekit_bridge.flashers.avrdude",
+    "edgekit_bridge.flashers.esptool",
+    "edgekit_bridge.flashers.stm32",
+    "edgekit_bridge.flashers.pyocd",
+    "edgekit_bridge.flashers.smp",
+    "edgekit_bridge.flashers.uf2",
+)
 LINES: Final = frozenset({SERIAL})
 """Schemes of URLs that reach a line, on which no programs run: firmware answers there, or a bootloader."""
 BOARDS: Final = {SERIAL: "edgekit_bridge.serial.harness"}
