@@ -21,6 +21,7 @@ from edgekit_bridge.serial.mlperf_run import raw_inputs, split_results
 from edgekit_bridge.serial.mlperf_tiny import LOAD_BYTES, RefusedError, TextBoard
 from edgekit_bridge.serial.port import open_port
 from edgekit_bridge.serial.stream import PortStream
+from models.negated_c import with_quantization
 from peers.boards import StartBoard
 
 REFERENCE = {
@@ -124,18 +125,6 @@ def test_a_run_by_the_rules(negated: Artifact, posix_firmware: Path, start_board
     assert "not by the rules, which ask for 10 s" in run.method
 
 
-def with_quantization(artifact: Artifact) -> Artifact:
-    """The artifact, saying that its input is int8 at half steps from 3."""
-    import msgspec
-
-    from edgekit.model import Quantization
-
-    spec = artifact.manifest.signature.inputs[0]
-    quantized = msgspec.structs.replace(spec, quantization=Quantization(scale=(0.5,), zero_point=(3,)))
-    signature = msgspec.structs.replace(artifact.manifest.signature, inputs=(quantized,))
-    return msgspec.structs.replace(artifact, manifest=msgspec.structs.replace(artifact.manifest, signature=signature))
-
-
 class _Stranger:
     """Firmware of somebody else's, on a socket: answers by a function."""
 
@@ -199,6 +188,12 @@ class TestHost:
         stranger = _Stranger(lambda command: f"sh: {command}: not found\r\n")
         with pytest.raises(MeasurementError, match="Nothing that speaks MLPerf Tiny"), text_board(stranger.url):
             pass
+
+    def test_a_name_that_a_terminal_would_obey(self) -> None:
+        """Is shown without what it would do."""
+        stranger = _Stranger(lambda command: resnet(command).replace("NUCLEO", "\x1b[2JNUCLEO"))
+        with text_board(stranger.url) as board:
+            assert board.name == "2JNUCLEO-L4R5ZI"
 
     def test_layers_are_not_told(self, negated: Artifact) -> None:
         """The protocol has no word for them."""

@@ -15,7 +15,7 @@ from edgekit.errors import CheckFailed, MeasurementError, UsageError
 from edgekit.run import Run, Schedule
 from edgekit_cli.main import main
 from models.linear import MakeArtifact
-from models.negated_c import copy_artifact
+from models.negated_c import copy_artifact, with_quantization
 from peers.boards import StartBoard
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
@@ -105,6 +105,17 @@ def test_the_command(
     assert main(["runs", "show", edgekit_runs()[0]]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "edgekit 1, SysTick at 25 MHz, flash" in shown
+    assert "qemu-mps2-an386, 1 core, 4,194 kB, emulated" in shown
+
+
+def test_a_cortex_m4_by_mlperf_tiny(negated: Artifact, cortex_firmware: Path, start_board: StartBoard) -> None:
+    """The same firmware answers that benchmark's text; its name tells the profile, and so that it is emulated."""
+    text = f"{start_board(cortex_firmware)}?protocol=mlperf-tiny&seconds=0.00001"
+    run = edgekit.benchmark(with_quantization(negated), device=text, schedule=SHORT)
+    assert (run.target, run.environment.kind) == ("qemu-mps2-an386", "emulated")
+    assert len(run.repetitions) == 5
+    assert run.golden is not None
+    assert run.golden.passed
 
 
 def edgekit_runs() -> list[str]:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from edgekit.artifact import Artifact, file_entry, load_artifact, write_manifest
-from edgekit.model import Signature, TensorSpec
+from edgekit.model import Quantization, Signature, TensorSpec
 from models.linear import manifest
 
 SCALE = 0.5
@@ -95,6 +95,14 @@ def negated_artifact(folder: Path, width: int = 4) -> Artifact:
     )
     write_manifest(folder, found)
     return load_artifact(folder)
+
+
+def with_quantization(artifact: Artifact) -> Artifact:
+    """The artifact, saying that its input is int8 at half steps from 3."""
+    spec = artifact.manifest.signature.inputs[0]
+    quantized = msgspec.structs.replace(spec, quantization=Quantization(scale=(0.5,), zero_point=(3,)))
+    signature = msgspec.structs.replace(artifact.manifest.signature, inputs=(quantized,))
+    return msgspec.structs.replace(artifact, manifest=msgspec.structs.replace(artifact.manifest, signature=signature))
 
 
 def copy_artifact(artifact: Artifact, folder: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from edgekit.errors import MeasurementError
 from edgekit_bridge.serial.exchange import Exchange, Request, Transfer, several
-from edgekit_bridge.serial.stream import ByteStream
+from edgekit_bridge.serial.stream import ByteStream, printable
 
 PROTOCOL_VERSION: Final = 1
 """1: first."""
@@ -115,7 +115,7 @@ class _Fields:
         return float(struct.unpack("<f", self._take(4))[0])
 
     def text(self) -> str:
-        return self._take(self.number(1)).decode(errors="replace")
+        return printable(self._take(self.number(1)))
 
     def _take(self, size: int) -> bytes:
         if len(self._data) < size:

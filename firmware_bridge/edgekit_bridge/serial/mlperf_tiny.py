@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from edgekit.errors import MeasurementError
-from edgekit_bridge.serial.stream import ByteStream
+from edgekit_bridge.serial.stream import ByteStream, printable
 
 COMMAND_BYTES: Final = 80
 """The firmware's command buffer (`EE_CMD_SIZE`)."""
@@ -130,7 +130,7 @@ class TextBoard:
         while True:
             *ended, self._rest = (self._rest + self._stream.read(max(0.0, deadline - time.monotonic()))).split(b"\n")
             for place, line in enumerate(ended):
-                text = line.decode(errors="replace").strip("\r\0 ")
+                text = printable(line)
                 if text == _READY:
                     self._rest = b"\n".join([*ended[place + 1 :], self._rest])
                     return lines

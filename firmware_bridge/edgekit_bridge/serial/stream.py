@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 _MOST_BYTES: Final = 1 << 16
 
 
+def printable(data: bytes) -> str:
+    """Text from a board, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in data.decode(errors="replace")).strip()
+
+
 class ByteStream(Protocol):
     """A line to a device that answers in bytes.
 

@@ -14,7 +14,7 @@ from edgekit.errors import EdgekitError
 from edgekit.power import energy_mj, mean_power_mw
 from edgekit.protocols import RunSummary
 from edgekit.report import SCALES, Figures, Recommendation, doubts, megabytes, milliseconds
-from edgekit.run import Firmware, Run, Schedule
+from edgekit.run import Environment, Firmware, Run, Schedule
 from edgekit.stats import Summary
 
 _WIDTH: Final = 80
@@ -341,6 +341,12 @@ def _power(run: Run) -> str:
     return ", ".join(f"{name} {value / 1e3:.2f} W" for name, value in rails.items()) + (" after it" if rails else "")
 
 
+def _hardware(environment: Environment) -> str:
+    memory = environment.memory_bytes
+    size = f"{memory / 1e9:.1f} GB" if memory >= 1e8 else f"{memory / 1e3:,.0f} kB"  # noqa: PLR2004 - a tenth of a GB
+    return f"{environment.cores} core{'' if environment.cores == 1 else 's'}, {size if memory else 'memory unknown'}"
+
+
 def print_run(run: Run) -> None:
     """Where and with what a run was taken."""
     environment = run.environment
@@ -349,12 +355,13 @@ def print_run(run: Run) -> None:
         "run": f"{run.id}, {run.created}",
         "runtime": f"{run.runtime}, {run.delegate}" if run.delegate else run.runtime,
         "method": run.method,
-        "machine": f"{environment.board or environment.machine}, {environment.cores} cores, "
-        f"{environment.memory_bytes / 1e9:.1f} GB, {environment.kind}",
-        "system": f"{environment.system}, {environment.libc}, {python}",
+        "machine": f"{environment.board or environment.machine}, {_hardware(environment)}, {environment.kind}",
+        "system": ", ".join(filter(None, [environment.system, environment.libc, python])),
         "packages": ", ".join(f"{name} {version}" for name, version in environment.packages.items()),
         "load": f"{environment.before.load1} before, {environment.after.load1} after",
     }
     facts |= {name: words for name, words in _device_facts(run).items() if words}
+    if environment.before.load1 is None:
+        del facts["load"]
     for name, value in facts.items():
         click.echo(textwrap.fill(f"{name:<9}{value}", _WIDTH, subsequent_indent=" " * 9))
