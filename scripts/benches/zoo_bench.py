@@ -1,8 +1,11 @@
 """Every model of the zoo into every format and precision that edgekit plans, beside the libraries' own calls.
 
-For each model one `edgekit convert`, then each library's own call in a process of its own, for the precisions with a
-bar. What was measured is kept in a folder, by model: a run that was cut goes on where it was, as long as the code and
-the models are the same (`--resume`: whatever they are).
+For each model one `edgekit convert`, then each library's own call, a process for each format, for the precisions with
+a bar. What was measured is kept in a folder, by model: a run that was cut goes on where it was, as long as the code
+and the models are the same (`--resume`: whatever they are).
+
+onnx2tf pins old versions of NumPy and TensorFlow: `python3 -m venv X && X/bin/pip install onnx2tf==1.29.24`, then
+`--onnx2tf X/bin/python`.
 """
 
 import argparse
@@ -17,7 +20,7 @@ from typing import Any, Final
 from alternating import conclude
 from demo_files import ROOT
 from zoo_cells import Cells, Model, recall, remember
-from zoo_direct import direct_cell, source_of
+from zoo_direct import direct_cells, source_of
 from zoo_edgekit import convert_cells, routes
 from zoo_matrix import Row, checks, tables, totals
 
@@ -118,11 +121,12 @@ def _directly(row: Row, options: argparse.Namespace) -> Cells:
     os.environ["ONNX2TF"] = options.onnx2tf
     file, stamp = options.keep / "direct" / f"{row.name}.json", _stamp(_DIRECT_CODE)
     cells = recall(file, "" if options.resume else stamp)
-    for format_, precision in row.planned:
-        label = f"{format_} {precision}"
-        if precision in BARRED and label not in cells:
-            print(f"zoo: {row.name}: {label} by the library's own call", file=sys.stderr)
-            cells[label] = direct_cell(row.model, row.folder, format_, precision, options.limit)
+    for format_ in dict.fromkeys(format_ for format_, _ in row.planned):
+        wanted = [precision for other, precision in row.planned if other == format_ and precision in BARRED]
+        left = [precision for precision in wanted if f"{format_} {precision}" not in cells]
+        if left:
+            print(f"zoo: {row.name}: {format_} by the library's own call", file=sys.stderr)
+            cells |= direct_cells(row.model, row.folder, format_, left, options.limit)
             remember(file, stamp, cells)
     return cells
 

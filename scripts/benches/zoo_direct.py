@@ -1,4 +1,4 @@
-"""The cells of one model by the library's own call (`direct/zoo`), each in a process of its own."""
+"""The cells of one model by the library's own call (`direct/zoo`), each format in a process of its own."""
 
 import json
 import os
@@ -6,11 +6,12 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from zoo_cells import EQUAL_DB, Cell, Model
+from zoo_cells import EQUAL_DB, Cell, Cells, Model
 
 from edgekit.errors import ConversionError
 from edgekit.model import SourceModel
@@ -33,31 +34,37 @@ def source_of(model: Model, folder: Path) -> SourceModel:
     )
 
 
-def direct_cell(model: Model, folder: Path, format_: str, precision: str, limit_s: float) -> Cell:
+def direct_cells(model: Model, folder: Path, format_: str, precisions: Sequence[str], limit_s: float) -> Cells:
     """Convert by the library's own call, and compare with the source as edgekit does."""
     source = source_of(model, folder)
     with tempfile.TemporaryDirectory() as work:
         job = Path(work, "job.json")
         job.write_text(json.dumps({
             "kind": source.kind, "path": source.path, "factory": source.factory, "weights": source.weights,
-            "signature": source.signature, "format": format_, "precision": precision,
+            "signature": source.signature, "format": format_, "precisions": precisions,
             "inputs": [{"name": spec.name, "shape": list(spec.shape)} for spec in source.inputs],
             "samples": str(folder / "samples.npz"), "test": str(folder / "test.npz") if model.labels else "",
         }))  # fmt: skip
+        limit_s *= len(precisions)
         try:
             done = subprocess.run(
                 [sys.executable, _PROGRAM, job], check=False, capture_output=True, text=True, timeout=limit_s,
                 env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
             )  # fmt: skip
+            ended = _reason(done)
         except subprocess.TimeoutExpired:
-            return Cell(made=False, reason=f"not done after {limit_s:.0f} s")
-        if not Path(work, "result.json").exists():
-            return Cell(made=False, reason=_reason(done))
-        return _compared(Path(work))
+            ended = f"not done after {limit_s:.0f} s"
+        return {f"{format_} {precision}": _cell(Path(work, precision), ended) for precision in precisions}
+
+
+def _cell(work: Path, ended: str) -> Cell:
+    if (work / "error.txt").exists():
+        return Cell(made=False, reason=(work / "error.txt").read_text()[:300])
+    return _compared(work) if (work / "result.json").exists() else Cell(made=False, reason=ended)
 
 
 def _reason(done: "subprocess.CompletedProcess[str]") -> str:
-    """The error's own line: its type and what it says."""
+    """How a process ended: by a signal, or with the error's own line."""
     if done.returncode < 0:
         return f"the process died of signal {-done.returncode}"
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]

@@ -137,3 +137,32 @@ def test_residual_connections_survive() -> None:
 
     module = _Of(run, first=nn.Conv2d(3, 8, 3), second=nn.Conv2d(3, 8, 3))
     assert _kinds(_plain(module, torch.randn(1, 3, 8, 8))) == ["Conv2d", "Conv2d", "add", "ReLU"]
+
+
+class TestBranches:
+    def test_both_sides_are_computed_and_one_is_taken(self) -> None:
+        """Nested ones too; what is not taken may be NaN."""
+        from edgekit_converters.torch_graph.branches import without_branches
+
+        class Nested(torch.nn.Module):  # type: ignore[misc]  # torch is not type-checked here
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                def high(value: torch.Tensor) -> torch.Tensor:
+                    return torch.cond(value.sum() > 3, lambda v: v * 3, lambda v: v * 2, (value,))
+
+                return torch.cond(x.sum() > 0, high, lambda v: torch.sqrt(-v), (x,))
+
+        example = (torch.ones(1, 2),)
+        program, count = without_branches(torch.export.export(Nested(), example), example)
+        assert count == 2
+        assert not any("cond" in str(node.target) for node in program.graph.nodes)
+        for value in (1.0, 2.0, -4.0):
+            given = torch.full((1, 2), value)
+            assert torch.equal(program.module()(given), Nested()(given))
+
+    def test_a_program_without_any_is_left_as_it_is(self) -> None:
+        """The very same."""
+        from edgekit_converters.torch_graph.branches import without_branches
+
+        example = (torch.ones(1, 2),)
+        program = torch.export.export(torch.nn.ReLU(), example)
+        assert without_branches(program, example) == (program, 0)

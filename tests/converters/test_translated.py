@@ -1,5 +1,7 @@
 """Models that reach another framework through an ONNX graph: names are kept, and the file itself says what is right."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +103,139 @@ def test_data_of_a_source_decide_its_shapes_no_more(work: Path, tmp_path: Path) 
     np.savez(tmp_path / "data.npz", image=np.ones((4, 1, 9, 9), np.float32))
     with pytest.raises(EdgekitError, match="has shape 1x9x9, the model wants 1x8x8"):
         convert(str(work / "net.onnx"), "tflite", tmp_path, "int8", calibration=str(tmp_path / "data.npz"))
+
+
+def graph_file(path: Path, nodes: list[Any], inputs: Any, outputs: Any, **weights: Any) -> None:
+    """An ONNX file of these nodes; shapes of inputs and outputs by name."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    made = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in part.items()]
+            for part in (inputs, outputs)]  # fmt: skip
+    held = [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "net", *made, held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_recurrent_layers(kind: str, direction: str, tmp_path: Path) -> None:
+    """Which onnx2torch has not: gates in PyTorch's order, states in and out, both directions."""
+    from onnx import helper
+
+    generator = np.random.default_rng(0)
+    gates, ways = {"LSTM": 4, "GRU": 3}[kind], {"forward": 1, "bidirectional": 2}[direction]
+    states = {"h": (ways, 1, 6)} | ({"c": (ways, 1, 6)} if kind == "LSTM" else {})
+    options = {"hidden_size": 6, "direction": direction} | ({"linear_before_reset": 1} if kind == "GRU" else {})
+    after = [f"{name}_after" for name in states]
+    node = helper.make_node(kind, ["x", "w", "r", "b", "", *states], ["y", *after], **options)
+    shapes = {"w": (ways, gates * 6, 4), "r": (ways, gates * 6, 6), "b": (ways, 2 * gates * 6)}
+    weights = {name: generator.standard_normal(shape).astype(np.float32) * 0.4 for name, shape in shapes.items()}
+    outputs = {"y": (5, ways, 1, 6)} | dict(zip(after, states.values(), strict=True))
+    graph_file(tmp_path / "net.onnx", [node], {"x": (5, 1, 4)} | states, outputs, **weights)
+    manifest = convert(str(tmp_path / "net.onnx"), "torchscript", tmp_path).manifest
+    assert manifest.parity.passed
+    assert [item.name for item in manifest.parity.outputs] == list(outputs)
+
+
+def test_padding_by_reflection_of_any_axis(tmp_path: Path) -> None:
+    """Of the batch and the channels too, which onnx2torch does not pad, and of a matrix."""
+    from onnx import helper
+
+    nodes = [
+        helper.make_node("Pad", ["x", "early"], ["y"], mode="reflect"),
+        helper.make_node("Pad", ["m", "matrix"], ["n"], mode="edge"),
+    ]
+    shapes = {"y": (3, 7, 4), "n": (3, 7)}
+    pads = {"early": np.array([1, 2, 0, 0, 1, 0]), "matrix": np.array([0, 2, 0, 1])}
+    graph_file(tmp_path / "net.onnx", nodes, {"x": (2, 4, 4), "m": (3, 4)}, shapes, **pads)
+    manifest = convert(str(tmp_path / "net.onnx"), "torchscript", tmp_path).manifest
+    assert manifest.parity.passed
+
+
+def test_branches_on_shapes_are_gone_with_the_shapes_fixed(tmp_path: Path) -> None:
+    """Exporters leave them; onnx2torch has no If."""
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    sides = {
+        name: helper.make_graph([helper.make_node(operator, ["x"], ["y"])], name, [], [value])
+        for name, operator in (("then_branch", "Neg"), ("else_branch", "Abs"))
+    }
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "last"], ["size"]),
+        helper.make_node("Equal", ["size", "four"], ["is_four"]),
+        helper.make_node("If", ["is_four"], ["y"], **sides),
+    ]
+    numbers = {"last": np.array(1), "four": np.array(4)}
+    graph_file(tmp_path / "net.onnx", nodes, {"x": ("batch", "width")}, {"y": ("batch", "width")}, **numbers)
+    manifest = convert(str(tmp_path / "net.onnx"), "torchscript", tmp_path, inputs=("x=1x4",)).manifest
+    assert manifest.parity.passed
+
+
+def test_names_that_are_none_in_python(tmp_path: Path) -> None:
+    """`serving_default_x:0`, as TensorFlow has it, or a keyword: kept in the artifact all the same."""
+    from onnx import helper
+
+    node = helper.make_node("Sub", ["serving_default_x:0", "class"], ["y:0"])
+    graph_file(tmp_path / "net.onnx", [node], {"serving_default_x:0": (1, 4), "class": (1, 4)}, {"y:0": (1, 4)})
+    manifest = convert(str(tmp_path / "net.onnx"), "tflite", tmp_path).manifest
+    assert manifest.parity.passed
+    assert [spec.name for spec in manifest.signature.inputs] == ["serving_default_x:0", "class"]
+
+
+SAVED = """
+import sys
+import tensorflow as tf
+from tensorflow.python.saved_model import revived_types
+from tensorflow.python.trackable import autotrackable
+
+class Optimizer(autotrackable.AutoTrackable):
+    def __init__(self, weight):
+        super().__init__()
+        self._weight, self._slot = [weight], [tf.Variable(tf.zeros(weight.shape))]
+    def _trackable_children(self, *_, **__):
+        return {}
+    def get_slot_names(self):
+        return ["m"]
+    def get_slot(self, variable, name):
+        return self._slot[0] if variable is self._weight[0] else None
+    def _create_or_restore_slot_variable(self, *_, **__):
+        pass
+
+revived_types.register_revived_type("optimizer", lambda held: isinstance(held, Optimizer), [
+    revived_types.VersionedTypeRegistration(lambda _: None, version=2, min_producer_version=1, min_consumer_version=1)
+])
+
+class Net(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = tf.Variable(tf.ones((4, 3)))
+        self.optimizer = Optimizer(self.weight)
+    @tf.function(input_signature=[tf.TensorSpec((None, 4), tf.float32, name="x")])
+    def call(self, x):
+        y = tf.matmul(x, self.weight)
+        return {"last": y, "first": -y, "middle": 2 * y}
+
+net = Net()
+tf.saved_model.save(net, sys.argv[1], signatures={"serving_default": net.call})
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel with an optimizer's slots, as Keras 2 wrote them, and outputs of one shape in no order."""
+    folder = tmp_path_factory.mktemp("saved") / "net"
+    subprocess.run([sys.executable, "-c", SAVED, folder], check=True, capture_output=True, timeout=300)
+    return folder
+
+
+@pytest.mark.parametrize("to", ["tflite", "onnx", "torchscript"])
+def test_a_saved_model_with_an_old_optimizer(to: Format, saved: Path, tmp_path: Path) -> None:
+    """TensorFlow alone does not open it; outputs keep their names through every translation."""
+    manifest = convert(str(saved), to, tmp_path).manifest
+    assert manifest.parity.passed
+    assert {item.name for item in manifest.parity.outputs} == {"first", "middle", "last"}

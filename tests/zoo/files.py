@@ -270,8 +270,14 @@ def _basic_pitch_onnx(folder: Path) -> None:
 def _tones() -> Any:
     generator = np.random.default_rng(3)
     times = np.arange(43844) / 22050
-    chords = [sum(np.sin(2 * np.pi * pitch * times) for pitch in generator.uniform(80, 800, 3)) for _ in range(8)]
-    return (np.stack(chords)[..., None] * 0.2).astype(np.float32)
+    chords = [sum(_string(pitch, times) for pitch in generator.uniform(80, 800, 3)) for _ in range(8)]
+    noise = 0.01 * generator.standard_normal((8, len(times)))  # which every recording has, and logarithms need
+    return ((np.stack(chords) * 0.1 + noise)[..., None]).astype(np.float32)
+
+
+def _string(pitch: float, times: Any) -> Any:
+    """A plucked string: overtones that fall and fade."""
+    return sum(np.sin(2 * np.pi * pitch * n * times) * np.exp(-n * times) / n for n in range(1, 9))
 
 
 @_writer

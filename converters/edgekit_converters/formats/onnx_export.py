@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from edgekit.errors import ConversionError
-from edgekit_converters.formats.onnx_file import constants_to_initializers, finish, name_borders
+from edgekit_converters.formats.onnx_file import constants_to_initializers, finish, graphs, name_borders
 from edgekit_converters.formats.torch_program import exported_program
 
 if TYPE_CHECKING:
@@ -36,26 +36,36 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
         content: The file's bytes.
         outputs: What the file calls the outputs, in the signature's order.
         notes: For the manifest.
+        branches: Whether it has branches or loops.
     """
 
     content: bytes
     outputs: tuple[str, ...]
     notes: tuple[str, ...]
+    branches: bool
 
 
-@lru_cache(maxsize=1)
-def export_onnx(source: "TorchSource") -> Exported:
+@lru_cache(maxsize=2)
+def export_onnx(source: "TorchSource", *, branches: bool = True) -> Exported:
     """Export a source once for all precisions.
+
+    Args:
+        source: What to export.
+        branches: Whether TorchScript may keep its branches as `If`, whose weights no quantizer looks at.
 
     Raises:
         ConversionError: Neither exporter can; names the operator where one is to blame.
     """
-    model, notes = _first(_SCRIPTED if source.scripted else _PLAIN, source)
+    from edgekit_converters.torch_graph.branches import branch_notes
+
+    model, notes = _first((_SCRIPTED if branches else _SELECTED) if source.scripted else _PLAIN, source)
     signature = source.signature
     constants_to_initializers(model.graph)
     names = [spec.name for spec in signature.inputs]
     outputs = name_borders(model, names, [spec.name for spec in signature.outputs])
-    return Exported(content=_finished(model), outputs=outputs, notes=notes)
+    inner = len(list(graphs(model.graph))) > 1
+    notes = notes if inner or not source.scripted else (*notes, *branch_notes(source.selected))
+    return Exported(content=_finished(model), outputs=outputs, notes=notes, branches=inner)
 
 
 def _first(ways: Mapping[str, Callable[["TorchSource"], Any]], source: "TorchSource") -> tuple[Any, tuple[str, ...]]:
@@ -107,6 +117,7 @@ def _scripted(source: "TorchSource") -> Any:
 
 _PLAIN: Final = {"exported programs": _program, "traces": _traced}
 _SCRIPTED: Final = {"TorchScript": _scripted, "exported programs": _program}
+_SELECTED: Final = {"exported programs": _program, "TorchScript": _scripted}
 
 
 def _by_torchscript(source: "TorchSource", module: Any) -> Any:

@@ -1,11 +1,13 @@
 """PyTorch to ONNX: torch.onnx exports, ONNX Runtime's tools quantize; one file, inputs and outputs as the source's."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from edgekit.errors import ConversionError
 from edgekit.model import Representation, SourceModel
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
@@ -40,8 +42,12 @@ class _OnnxFromTorch:
         from edgekit_converters.formats.onnx_export import export_onnx
         from edgekit_converters.quantization.onnx import quantized_or_plain
 
+        held = cast("TorchSource", source)
         with progress.step(f"{plan.label}: export with torch.onnx"):
-            exported = export_onnx(cast("TorchSource", source))
+            exported = export_onnx(held)
+            if plan.precision != "fp32" and exported.branches:
+                with suppress(ConversionError):  # of loops, which stay
+                    exported = export_onnx(held, branches=False)
         with progress.step(f"{plan.label}: quantize"):
             made = quantized_or_plain(exported.content, plan, calibration)
         model = out / "model.onnx"

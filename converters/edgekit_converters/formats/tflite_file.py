@@ -1,7 +1,7 @@
 """Facts of a TFLite file, read from the flatbuffer itself (schema: tensorflow/lite/schema/schema.fbs)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any, Final
 
@@ -87,6 +87,22 @@ def _stored(spec: TensorSpec, detail: Any) -> TensorSpec:
         axis=int(found["quantized_dimension"]),
     )
     return msgspec.structs.replace(spec, dtype=dtype, quantization=held)
+
+
+def rename_inputs(content: bytes, names: Mapping[str, str]) -> bytes:
+    """The file with other names for inputs of its signatures.
+
+    Args:
+        content: The flatbuffer.
+        names: New names by the ones there are.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    held = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    for signature in held.signatureDefs:
+        for entry in signature.inputs:
+            entry.name = names.get(entry.name.decode(), entry.name.decode())
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(held))
 
 
 def _tensor(model: Any, tensor: Any, types: dict[int, str]) -> _Tensor:

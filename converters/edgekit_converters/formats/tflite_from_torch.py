@@ -1,7 +1,8 @@
 """PyTorch to TFLite: litert-torch lowers the exported program, ai-edge-quantizer quantizes; no TensorFlow."""
 
+import keyword
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -12,7 +13,7 @@ from edgekit.errors import ConversionError
 from edgekit.model import Representation, Signature, SourceModel
 from edgekit.plan import ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
-from edgekit_converters.formats.tflite_file import integer_signature, tflite_facts
+from edgekit_converters.formats.tflite_file import integer_signature, rename_inputs, tflite_facts
 
 if TYPE_CHECKING:
     from edgekit_converters.sources.torch_source import TorchSource
@@ -49,6 +50,8 @@ class _TfliteFromTorch:
         progress: Progress,
     ) -> Converted:
         """Lower once for all precisions of a source, then quantize."""
+        from edgekit_converters.torch_graph.branches import branch_notes
+
         held = cast("TorchSource", source)
         with progress.step(f"{plan.label}: lower with litert-torch"):
             content = _lower(held)
@@ -70,6 +73,7 @@ class _TfliteFromTorch:
             operators=facts.operators,
             quantized=None if plan.precision == "fp32" else facts.share,
             packages=("torch", "litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert"),
+            notes=branch_notes(held.selected),
         )
 
 
@@ -77,10 +81,10 @@ class _TfliteFromTorch:
 def _lower(source: "TorchSource") -> bytes:
     import litert_torch
 
-    module = _traceable(source)
-    inputs = {spec.name: value for spec, value in zip(source.signature.inputs, source.example, strict=True)}
+    names = {spec.name: _identifier(spec.name, place) for place, spec in enumerate(source.signature.inputs)}
+    inputs = dict(zip(names.values(), source.example, strict=True))
     try:
-        edge = litert_torch.convert(module, sample_kwargs=inputs)
+        edge = litert_torch.convert(_traceable(source, names), sample_kwargs=inputs)
     except Exception as error:
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ConversionError(
@@ -90,21 +94,29 @@ def _lower(source: "TorchSource") -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         lowered = Path(folder, "float.tflite")
         edge.export(str(lowered))
-        return lowered.read_bytes()
+        content = lowered.read_bytes()
+    renamed = {own: name for name, own in names.items() if own != name}
+    return rename_inputs(content, renamed) if renamed else content
 
 
-def _traceable(source: "TorchSource") -> object:
+def _identifier(name: str, place: int) -> str:
+    """A name for a parameter of Python's: the input's own where it is one."""
+    return name if name.isidentifier() and not keyword.iskeyword(name) else f"edgekit_in_{place}"
+
+
+def _traceable(source: "TorchSource", names: Mapping[str, str]) -> object:
     """What torch.export can trace, by keyword: a TorchScript model goes through an exported program first."""
-    if not source.scripted:
-        return source.named()
-    from edgekit_converters.sources.torch_source import Named
+    from edgekit_converters.sources.torch_source import Named, named_outputs
 
-    names = [spec.name for spec in source.signature.outputs]
-    inputs = [spec.name for spec in source.signature.inputs]
+    if not source.scripted:
+        return Named(source.module, lambda module, given: named_outputs(
+            source.call(module, {name: given[own] for name, own in names.items()})
+        ))  # fmt: skip
+    outputs = [spec.name for spec in source.signature.outputs]
     module = source.exported().module()
     return Named(
         module,
-        lambda program, named: dict(zip(names, _flat(program(*(named[name] for name in inputs))), strict=True)),
+        lambda program, given: dict(zip(outputs, _flat(program(*(given[own] for own in names.values()))), strict=True)),
     )
 
 

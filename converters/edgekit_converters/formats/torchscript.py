@@ -86,31 +86,55 @@ def _fp32(source: "TorchSource", _plan: ConversionPlan, _calibration: Callable[[
 
 
 def _fp16(source: "TorchSource", plan: ConversionPlan, calibration: Callable[[], Iterable[Tensors]]) -> Built:
-    from edgekit_converters.formats.torch_half import Half
+    """Halved as it is; its weights alone where it makes float32 values of its own as it runs (a state of zeros)."""
+    from edgekit_converters.formats.torch_half import Half, with_half_weights
+    from edgekit_converters.torch_graph import flat_graph
 
+    share = QuantizedShare(weights=1.0, operators=0.0)
     module, _, _ = _fp32(source, plan, calibration)
+    half = Half(copy.deepcopy(module).half())
+    if _cannot_run(half, source):
+        note = "Weights in half precision, arithmetic in float32: half the size, slower by the widening."
+        graph, names = with_half_weights(flat_graph(source.exported()))
+        graph.held = names
+        return graph, share, (note,)
     note = "Computes in half precision on the CPU: half the size, not faster where the CPU lacks fp16 arithmetic."
-    return Half(copy.deepcopy(module)), QuantizedShare(weights=1.0, operators=0.0), (note,)
+    return half, share, (note,)
 
 
 def _dynamic(source: "TorchSource", plan: ConversionPlan, _calibration: Callable[[], Iterable[Tensors]]) -> Built:
-    import torch
-    from torch import nn
+    from edgekit_converters.quantization.torch_dynamic import has_dynamic_layers, quantize_layers, quantize_plain
 
-    kinds = {nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell}
-    has_layers = source.plain and any(type(item) in kinds for item in source.module.modules())
-    float_module = source.module if has_layers else _plain(source)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecated upstream; the manifest says so
-        quantized = torch.ao.quantization.quantize_dynamic(copy.deepcopy(float_module), kinds, dtype=torch.qint8)
-    share = _weight_share(float_module, quantized)
+    notes: tuple[str, ...] = ()
+    if source.plain and not source.scripted and has_dynamic_layers(source.module):
+        quantized = quantize_layers(source.module)
+        module = source.flat(quantized)
+        reason = _cannot_run(module, source)
+        share = _weight_share(source.module, quantized)
+        if share and not reason:
+            return module, QuantizedShare(weights=share, operators=0.0), ()
+        notes = (f"The exported graph was quantized: the module does not run with other layers ({reason}).",)
+    graph = _plain(source)
+    quantized = quantize_plain(copy.deepcopy(graph))
+    share = _weight_share(graph, quantized)
     if not share:
         raise ConversionError(
             f"{plan.label} would change nothing: the model has no linear or recurrent layer.",
             hint="Use --precision int8 (with --calibration): it quantizes convolutions too.",
         )
-    module = source.flat(quantized) if has_layers else quantized
-    return module, QuantizedShare(weights=share, operators=0.0), ()
+    return quantized, QuantizedShare(weights=share, operators=0.0), notes
+
+
+def _cannot_run(module: Any, source: "TorchSource") -> str:
+    """Why a changed model does not run on the example; empty where it does."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            module(*source.example)
+    except Exception as error:  # noqa: BLE001 - the model's own code
+        return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:100]}"
+    return ""
 
 
 def _int8(source: "TorchSource", plan: ConversionPlan, calibration: Callable[[], Iterable[Tensors]]) -> Built:
@@ -147,12 +171,13 @@ def _frozen(source: "TorchSource", module: Any) -> tuple[Any, tuple[str, ...]]:
     import torch
     from torch.backends import xnnpack
 
+    held = list(getattr(module, "held", ()))  # of `with_half_weights`
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # TorchScript is deprecated upstream; `doctor` and the manifest say so
         if not isinstance(module, torch.jit.ScriptModule):
             _forget_classes()
             module = torch.jit.trace(module, source.example, strict=False, check_trace=False)
-        script = torch.jit.freeze(_renumbered(module).eval())
+        script = torch.jit.freeze(_renumbered(module).eval(), preserved_attrs=held)
         if not xnnpack.enabled:
             return script, ("frozen and folded; optimize_for_mobile left out: this torch has no XNNPACK",)
         from torch.utils.mobile_optimizer import optimize_for_mobile

@@ -40,8 +40,10 @@ class _SavedModelReader:
         """Load the signature; inputs and outputs keep its names."""
         import tensorflow as tf
 
+        from edgekit_converters.sources.old_optimizers import know_old_optimizers
         from edgekit_converters.sources.tensorflow_source import TensorflowSource
 
+        know_old_optimizers()
         try:
             loaded = tf.saved_model.load(model.path)
         except Exception as error:

@@ -54,6 +54,7 @@ class TorchSource:
         example: One tensor for each input, in the signature's order.
         scripted: TorchScript already: its control flow must not be traced away.
         plain: Whether its own graph is worth keeping; False for Keras models, whose PyTorch graph needs tidying.
+        selected: How many branches the exported program computes both sides of; 0 before there is one.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class TorchSource:
     ) -> None:
         self.module = module
         self.scripted = scripted
+        self.selected = 0
+        self._exported: torch.export.ExportedProgram | None = None
         self.plain = plain
         self.notes: Sequence[str] = tuple(notes)
         self.framework = framework or f"torch {torch.__version__}"
@@ -111,12 +114,15 @@ class TorchSource:
         """The model, or a changed copy of its module, by position and flat."""
         return Flat(module or self.module, self.call, [spec.name for spec in self.signature.inputs])
 
-    def named(self) -> nn.Module:
-        """By name."""
-        return Named(self.module, self.call)
-
     def exported(self) -> torch.export.ExportedProgram:
-        """The model as an exported program of its flat form."""
+        """The model as an exported program of its flat form, without branches (see `torch_graph.branches`)."""
+        if self._exported is None:
+            from edgekit_converters.torch_graph.branches import without_branches
+
+            self._exported, self.selected = without_branches(self._as_program(), self.example)
+        return self._exported
+
+    def _as_program(self) -> torch.export.ExportedProgram:
         if self.scripted:
             from torch._export.converter import TS2EPConverter
 

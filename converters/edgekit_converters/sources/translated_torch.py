@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConversionError
 from edgekit.protocols import Array, LoadedSource, Tensors
@@ -13,9 +13,6 @@ from edgekit_converters.sources.torch_source import TorchSource, example_tensor
 
 if TYPE_CHECKING:
     from edgekit_converters.sources.onnx_model import OnnxSource
-
-_OPSET: Final = 17
-"""The newest whose operators onnx2torch knows widely; newer ones give axes as inputs, which it refuses."""
 
 
 class Translated(TorchSource):
@@ -56,14 +53,22 @@ def torch_from_onnx(model: "OnnxSource", original: LoadedSource) -> Translated:
     _without_torchvision()
     from onnx2torch import convert
 
-    try:
-        module = _with_fixed_shapes(convert(_known(model.model)).eval(), model)
-    except Exception as error:
-        raise ConversionError(
-            f"onnx2torch cannot build a PyTorch module of this graph: {_reason(error)}",
-            hint="ONNX Runtime can take the file as it is: --format onnx.",
-        ) from error
-    return Translated(module, model.model.graph, original)
+    from edgekit_converters.sources.onnx_recurrent import register_recurrent
+    from edgekit_converters.sources.onnx_rewrites import known, simplified
+
+    register_recurrent()
+    notes: list[str] = []
+    for prepare in (known, lambda graph: known(simplified(graph))):
+        try:
+            module = _with_fixed_shapes(convert(prepare(model.model)).eval(), model)
+        except Exception as error:  # noqa: BLE001 - onnx2torch raises what it likes
+            notes.append(_reason(error))
+        else:
+            return Translated(module, model.model.graph, original)
+    raise ConversionError(
+        f"onnx2torch cannot build a PyTorch module of this graph: {notes[-1]}",
+        hint="ONNX Runtime can take the file as it is: --format onnx.",
+    )
 
 
 def _with_fixed_shapes(module: Any, model: "OnnxSource") -> Any:
@@ -81,32 +86,6 @@ def _with_fixed_shapes(module: Any, model: "OnnxSource") -> Any:
 def _reason(error: Exception) -> str:
     unknown = re.search(r"operation_type='(\w+)'", str(error))
     return f"it has no {unknown[1]}" if unknown else next(iter(str(error).splitlines()), type(error).__name__)[:300]
-
-
-def _known(model: Any) -> Any:
-    """The same graph in an opset, and with attributes, that onnx2torch knows."""
-    import onnx
-    from onnx import numpy_helper, version_converter
-
-    opset = next((item.version for item in model.opset_import if not item.domain), _OPSET)
-    known = (
-        version_converter.convert_version(model, _OPSET)
-        if opset > _OPSET
-        else onnx.ModelProto.FromString(model.SerializeToString())
-    )
-    shapes = {item.name: item for item in known.graph.initializer}
-    for node in known.graph.node:
-        shape = shapes.get(node.input[1]) if node.op_type == "Reshape" else None
-        # It says what a zero in the shape means; tensors that a model computes on have none.
-        if node.op_type == "Reshape" and (shape is None or numpy_helper.to_array(shape).all()):
-            _drop(node, "allowzero")
-    return known
-
-
-def _drop(node: Any, name: str) -> None:
-    kept = [item for item in node.attribute if item.name != name]
-    del node.attribute[:]
-    node.attribute.extend(kept)
 
 
 def _without_torchvision() -> None:

@@ -6,6 +6,6 @@ each convolution and batch normalization as loose arithmetic. The passes here, o
 form, so that one quantizer serves every source. Each keeps the graph's meaning; the artifact's parity proves it.
 """
 
-from edgekit_converters.torch_graph.plain import plain_graph
+from edgekit_converters.torch_graph.plain import flat_graph, plain_graph
 
-__all__ = ["plain_graph"]
+__all__ = ["flat_graph", "plain_graph"]

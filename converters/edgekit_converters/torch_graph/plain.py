@@ -26,7 +26,7 @@ def plain_graph(program: torch.export.ExportedProgram, example: Sequence[torch.T
         program: Exported for inference.
         example: One tensor for each input, from which the shape of every value is learnt.
     """
-    graph = _flat(program)
+    graph = flat_graph(program)
     for rewrite in (
         drop_identities,
         fix_sizes,
@@ -48,8 +48,8 @@ def plain_graph(program: torch.export.ExportedProgram, example: Sequence[torch.T
     return graph
 
 
-def _flat(program: torch.export.ExportedProgram) -> fx.GraphModule:
-    """The program without in-place operators, input checks and nested arguments.
+def flat_graph(program: torch.export.ExportedProgram) -> fx.GraphModule:
+    """The program as a module, without in-place operators, input checks and nested arguments.
 
     An empty table decomposes nothing but makes every operator functional.
     """

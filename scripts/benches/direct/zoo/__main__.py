@@ -1,7 +1,8 @@
 """One model into one format by the library's own call, as its manual has it: `python zoo JOB.json`.
 
 No edgekit here. The job says what the source is, its samples, and what is wanted; what came of it goes into
-`FOLDER/result.json`, and the outputs of source and result, to be compared outside, into `FOLDER/outputs.npz`.
+`PRECISION/result.json` or `error.txt`, and the outputs of source and result, to be compared outside, into
+`PRECISION/outputs.npz`.
 """
 
 import json
@@ -22,18 +23,30 @@ RUNNERS = {"tflite": tflite_calls.opened, "onnx": onnx_calls.opened} | torch_cal
 
 
 def main() -> None:
-    """Load, convert, run both."""
+    """Load, then convert and run both, in each precision."""
     warnings.simplefilter("ignore")
     job = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    folder = Path(sys.argv[1]).parent
     call = CALLS.get((sources.FAMILY[job["kind"]], job["format"]))
     if call is None:
         raise SystemExit(f"no library call makes {job['format']} of {job['kind']}")
     source = sources.load(job)
+    for precision in job["precisions"]:
+        folder = Path(sys.argv[1]).parent / precision
+        folder.mkdir()
+        try:
+            _convert(source, call, job["format"], precision, folder)
+        except Exception as error:  # noqa: BLE001 - told, and the next precision is tried
+            said = next(iter(str(error).strip().splitlines()), "")
+            (folder / "error.txt").write_text(f"{type(error).__name__}: {said}")
+        except SystemExit as error:
+            (folder / "error.txt").write_text(str(error))
+
+
+def _convert(source: sources.Source, call: Any, format_: str, precision: str, folder: Path) -> None:
     start = time.perf_counter()
-    model = call(source, job["precision"], folder)
+    model = call(source, precision, folder)
     seconds = time.perf_counter() - start
-    run = RUNNERS[job["format"]](model, source)
+    run = RUNNERS[format_](model, source)
     chosen = source.test or source.samples
     places = np.unique(np.linspace(0, len(chosen) - 1, 8).round().astype(int))
     vectors = [chosen[place] for place in places]

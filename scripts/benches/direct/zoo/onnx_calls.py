@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 def _from_torch(source: "Source", precision: str, folder: Path) -> Path:
     import torch
 
-    plain = folder / "float.onnx"
-    torch.onnx.export(source.held, source.example(), str(plain), external_data=False)
+    plain = folder.parent / "float.onnx"
+    if not plain.exists():
+        torch.onnx.export(source.held, source.example(), str(plain), external_data=False)
     return _in(precision, plain, source, folder)
 
 

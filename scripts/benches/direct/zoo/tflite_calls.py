@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def _from_torch(source: "Source", precision: str, folder: Path) -> Path:
     import litert_torch
 
-    plain = folder / "float.tflite"
-    litert_torch.convert(source.held, source.example()).export(str(plain))
+    plain = folder.parent / "float.tflite"
+    if not plain.exists():
+        litert_torch.convert(source.held, source.example()).export(str(plain))
     return plain if precision == "fp32" else _quantized(plain, source, precision, folder)
 
 
