@@ -111,3 +111,60 @@ def test_half_precision_beside_float32_made_inside(work: Path, tmp_path: Path) -
     made = convert(work, "nets.py:asks", "x=1x5x4", tmp_path, "fp32", "fp16")
     half, whole = (made[f"torchscript {precision}"].manifest.model_bytes for precision in ("fp16", "fp32"))
     assert half < whole
+
+
+def test_a_bias_that_two_layers_share(tmp_path: Path) -> None:
+    """ONNX Runtime copies it under a name with a number behind it, which another tensor may have already."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    generator = np.random.default_rng(0)
+    weights = {"w": (4, 3, 3, 3), "v": (4, 4, 3, 3), "b": (4,)}
+    held = [numpy_helper.from_array(generator.standard_normal(shape).astype(np.float32) * 0.2, name)
+            for name, shape in weights.items()]  # fmt: skip
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["b0"]),
+        helper.make_node("Conv", ["b0", "v", "b"], ["b1"]),
+        helper.make_node("Relu", ["b1"], ["y"]),
+    ]
+    border = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+              for name, shape in (("x", (1, 3, 9, 9)), ("y", (1, 4, 5, 5)))]  # fmt: skip
+    graph = helper.make_graph(nodes, "net", border[:1], border[1:], held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx")
+    np.savez(tmp_path / "samples.npz", x=generator.standard_normal((16, 3, 9, 9)).astype(np.float32))
+    data = str(tmp_path / "samples.npz")
+    convert(tmp_path, "net.onnx", "x=1x3x9x9", tmp_path, "int8", calibration=data, formats=("onnx",))
+
+
+RATE = """
+import torch
+from torch import nn
+
+class Rated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+    def forward(self, x, rate):
+        return self.layer(x) * (1.0 if rate.dim() == 0 else 2.0), rate + 1
+
+def rated():
+    torch.manual_seed(0)
+    return Rated().eval()
+"""
+
+
+def test_an_integer_beside_reals(tmp_path: Path) -> None:
+    """Has no range that calibration could find."""
+    (tmp_path / "rated.py").write_text(RATE, "utf-8")
+    generator = np.random.default_rng(0)
+    samples = generator.standard_normal((16, 6)).astype(np.float32)
+    np.savez(tmp_path / "samples.npz", x=samples, rate=np.full(16, 16000, np.int64))
+    inputs = (parse_input("x=1x6"), parse_input("rate=1:int64"))
+    request = Request(
+        source=open_source(f"{tmp_path / 'rated.py'}:rated", inputs=inputs),
+        formats=("torchscript",), precisions=("int8",), out=tmp_path / "out", calibration=str(tmp_path / "samples.npz"),
+    )  # fmt: skip
+    outcome = convert_all(request)
+    assert [item.error.cause for item in outcome.not_made] == []
+    assert outcome.made[0].artifact.manifest.parity.passed

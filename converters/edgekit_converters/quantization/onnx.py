@@ -150,6 +150,7 @@ def _static(
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     _prepare(content, folder / "plain.onnx")
+    _own_biases(folder / "plain.onnx")
     start = folder / "plain.onnx"
     if any(node.op_type == "LSTM" for node in onnx.load(str(start)).graph.node):
         start = folder / "lstm.onnx"  # which has no static form
@@ -192,6 +193,28 @@ def _four_bits(content: bytes, folder: Path, _calibration: object, _plan: Conver
         )
     notes = (f"Matrix products: weights int4 in blocks of {_BLOCK}.", *_hold_weights(model.graph))
     return finish(model), notes
+
+
+def _own_biases(file: Path) -> None:
+    """Give each layer a bias of its own, where several share one.
+
+    ONNX Runtime (1.32) does so too, by a number behind the name, and takes no heed of a tensor that has that name.
+    """
+    import onnx
+
+    model = onnx.load(str(file))
+    stored = {item.name: item for item in model.graph.initializer}
+    seen: set[str] = set()
+    for place, node in enumerate(model.graph.node):
+        name = node.input[2] if node.op_type in {"Conv", "ConvTranspose", "Gemm"} and len(node.input) > 2 else ""  # noqa: PLR2004 - value, weight, bias
+        if name in seen:
+            own = model.graph.initializer.add()
+            own.CopyFrom(stored[name])
+            own.name = node.input[2] = f"{name}_of_node_{place}"
+        elif name in stored:
+            seen.add(name)
+    if seen:
+        onnx.save(model, str(file))
 
 
 def _named(file: Path, outputs: Sequence[str]) -> list[str]:

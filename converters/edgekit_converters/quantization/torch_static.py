@@ -16,6 +16,7 @@ from torch.ao.quantization import (
     get_default_qconfig_mapping,
 )
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+from torch.fx.passes.shape_prop import TensorMetadata
 
 from edgekit.plan import ConversionPlan
 
@@ -47,8 +48,10 @@ def quantize_static(
     clamped, notes = _replace_relu6(graph, mapping) if plan.engine == "qnnpack" else (set(), ())
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # FX quantization is deprecated upstream; the manifest says so
+        integers = _integers(graph)
         prepared = prepare_fx(graph, mapping, tuple(example))
         _clamp_outputs(prepared, clamped)
+        _leave_integers(prepared, integers)
         for sample in calibration:
             prepared(*sample)
         return convert_fx(prepared), notes
@@ -96,6 +99,21 @@ def _clamp_outputs(prepared: fx.GraphModule, clamped: set[str]) -> None:
         if node.op == "call_module" and node.target in clamped:
             observer = next(user for user in node.users if "activation_post_process" in str(user.target))
             prepared.set_submodule(observer.target, _fixed_range())
+
+
+def _integers(graph: fx.GraphModule) -> set[str]:
+    """The names of nodes that give integers."""
+    known = ((node.name, node.meta.get("tensor_meta")) for node in graph.graph.nodes)
+    return {name for name, meta in known if isinstance(meta, TensorMetadata) and not meta.dtype.is_floating_point}
+
+
+def _leave_integers(prepared: fx.GraphModule, integers: set[str]) -> None:
+    """Observe no integers: a rate, a count or token ids have no range to be quantized in."""
+    for node in list(prepared.graph.nodes):
+        if node.op == "call_module" and "activation_post_process" in str(node.target) and node.args[0].name in integers:
+            node.replace_all_uses_with(node.args[0])
+            prepared.graph.erase_node(node)
+    prepared.recompile()
 
 
 def _fixed_range() -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgekit.errors import ConversionError, UsageError
 from edgekit.model import SourceModel, TensorSpec
+from edgekit_converters.sources.keras_legacy import can_be_legacy, load_legacy
 
 
 def load_keras(model: SourceModel) -> Any:
@@ -26,13 +27,23 @@ def load_keras(model: SourceModel) -> Any:
                 f"{model.path} holds a Lambda layer, which runs Python code of the file.",
                 hint="If you made this file yourself, say so with --trust.",
             ) from None
+        if can_be_legacy(model) and keras.backend.backend() == "tensorflow":
+            return load_legacy(model)
         raise ConversionError(
             f"Keras {keras.__version__} cannot read {model.path}: {type(error).__name__}: {first[:300]}",
-            hint="Save it again with Keras 3: model.save('model.keras').",
+            hint="Save it again with Keras 3: model.save('model.keras'); TFLite and ONNX take files of Keras 2, with "
+            "tf-keras installed.",
         ) from error
     if not getattr(loaded, "inputs", None):
         raise UsageError(f"{model.path} was saved before its input shape was known.", hint="Call the model, then save.")
     return loaded
+
+
+def version_of(model: Any) -> str:
+    """The version of the Keras that holds the model: of 3, or of 2."""
+    import sys
+
+    return str(sys.modules[type(model).__module__.partition(".")[0]].__version__)
 
 
 def keras_inputs(model: Any) -> list[TensorSpec]:
@@ -44,7 +55,8 @@ def _spec(tensor: Any) -> TensorSpec:
     named = ("batch", *(f"dim_{place}" for place in range(1, len(tensor.shape))))
     shape = tuple(name if dim is None else int(dim) for name, dim in zip(named, tensor.shape, strict=True))
     layout = "NHWC" if len(shape) == 4 else ""  # noqa: PLR2004 - batch, height, width, channels
-    return TensorSpec(name=tensor.name, shape=shape, dtype=str(tensor.dtype), layout=layout)
+    dtype = getattr(tensor.dtype, "name", tensor.dtype)  # a string, or, of Keras 2, TensorFlow's own
+    return TensorSpec(name=tensor.name, shape=shape, dtype=str(dtype), layout=layout)
 
 
 def keras_outputs(model: Any) -> list[str]:

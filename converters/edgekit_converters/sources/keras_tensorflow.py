@@ -22,7 +22,6 @@ class _KerasTensorflowReader:
 
     def load(self, model: SourceModel) -> LoadedSource:
         """Load it with Keras; inputs and outputs keep Keras' names."""
-        import keras
         import tensorflow as tf
 
         from edgekit_converters.sources import keras_model
@@ -35,7 +34,7 @@ class _KerasTensorflowReader:
             None,
             lambda named: dict(zip(names, keras_model.keras_call(loaded, named), strict=True)),
             resolve_inputs([spec.name for spec in known], model.inputs, known),
-            framework=f"keras {keras.__version__} on tensorflow {tf.__version__}",
+            framework=f"keras {keras_model.version_of(loaded)} on tensorflow {tf.__version__}",
             parameters=int(loaded.count_params()),
             operators=keras_model.keras_layers(loaded),
             free_batch=free_batch(known),
