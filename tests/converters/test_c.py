@@ -156,7 +156,9 @@ class TestArtifact:
         header = (made.artifact.path / "model.h").read_text()
         assert f"#define EDGEKIT_ARENA_BYTES {manifest.footprint.arena_bytes}\n" in header
         assert "#define EDGEKIT_MODEL_INTERFACE 1\n" in header
-        assert '.name = "x"' in made.artifact.model.read_text()
+        text = made.artifact.model.read_text()
+        assert '.name = "x"' in text
+        assert 'edgekit_model_name[] = "linear-c-fp32"' in text
 
     def test_a_file_that_is_int8_already_is_taken_as_it_is(self, tmp_path: Path) -> None:
         """Nothing is calibrated, and the C model equals its source; real numbers go in and come out."""

@@ -149,7 +149,9 @@ class _Workshop:
             source=self._request.source,
             source_sha256=self._source_sha256,
             reader=group[0].way.reader.name,
-            builds=tuple(Build(plan=item.plan, name=item.name, folder=str(self._folder / item.key)) for item in group),
+            builds=tuple(
+                Build(plan=item.plan, name=item.name, folder=str(self._folder / item.key / item.name)) for item in group
+            ),
             calibration=self._request.calibration,
             evaluation=self._request.evaluation,
             images=self._request.images,

@@ -13,7 +13,7 @@ from edgekit.plan import ConversionPlan
 
 
 class Build(msgspec.Struct, frozen=True, kw_only=True):
-    """One artifact to make: its plan, its name, and the empty folder it is to be written into."""
+    """One artifact to make: its plan, its name, and the empty folder of that name it is to be written into."""
 
     plan: ConversionPlan
     name: str

@@ -204,7 +204,7 @@ class Converter(Protocol):
             source: The model, loaded by a reader of the same representation.
             plan: What to make.
             calibration: Gives a fresh pass over the calibration samples, each shaped as the signature says.
-            out: Where the model file goes.
+            out: Where the model file goes; the folder is called as the artifact is.
             progress: Told of each phase.
 
         Raises:

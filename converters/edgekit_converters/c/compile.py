@@ -13,7 +13,7 @@ from edgekit_converters.c.source import Program, Source, write_source
 
 
 def compile_tflite(
-    content: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    content: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], name: str = "model"
 ) -> tuple[Source, Footprint]:
     """Compile a TFLite file.
 
@@ -21,6 +21,7 @@ def compile_tflite(
         content: The file.
         inputs: The source's inputs: what the C model calls its own.
         outputs: The same for the outputs.
+        name: What the C model calls itself.
 
     Raises:
         ConversionError: There is no kernel for an operator; names it and its layer.
@@ -32,7 +33,7 @@ def compile_tflite(
         raise ConversionError("There is nothing to compute in this model: it has no layer that changes anything.")
     memory = plan_memory(graph, layers)
     program = Program(
-        name="model",
+        name=name,
         id=hashlib.sha256(content).hexdigest(),
         layers=tuple(layer for layer in layers if layer.calls),
         memory=memory,

@@ -55,7 +55,7 @@ class CompiledToC:
             made = as_tflite(self._to_tflite, source, plan, calibration, Path(folder), progress)
             content = made.model.read_bytes()
         with progress.step(f"{plan.label}: compile to C"):
-            written, footprint = compile_tflite(content, made.inputs, made.outputs)
+            written, footprint = compile_tflite(content, made.inputs, made.outputs, out.name)
         (out / HEADER).write_text(written.header)
         (out / MODEL).write_text(written.code)
         return msgspec.structs.replace(

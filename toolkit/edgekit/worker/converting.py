@@ -74,7 +74,7 @@ def _layout(job: ConvertJob) -> str:
 def _build(bench: _Bench, build: Build, tell: Tell) -> None:
     converter = next(item for item in catalog.converters() if item.name == build.plan.route.converter)
     folder = Path(build.folder)
-    folder.mkdir()
+    folder.mkdir(parents=True)
 
     def samples() -> Iterator[Tensors]:
         if bench.data.calibration is not None:
