@@ -69,6 +69,13 @@ class TestStm32:
             flash(image, device=f"serial:{silent_port}", asked=Asked(chip="stm32f407"))
         assert "BOOT0" in caught.value.hint
 
+    def test_an_image_that_is_larger_than_the_flash(self, tmp_path: Path) -> None:
+        """Of the board's profile, which names the chip too; before a port is opened."""
+        image = tmp_path / "firmware.bin"
+        image.write_bytes(bytes(1_048_577))
+        with pytest.raises(UsageError, match="1,048,577 bytes, and the board holds 1,048,576"):
+            flash(image, device="/dev/ttyNONE", target="stm32f746")
+
     def test_an_address_that_is_no_flash(self, image: Path) -> None:
         """Before a port is opened."""
         with pytest.raises(UsageError, match="0x20000000 is not in an STM32's flash"):

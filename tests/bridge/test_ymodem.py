@@ -6,9 +6,11 @@ import re
 import select
 import shutil
 import subprocess
+import threading
 import tty
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from edgekit.errors import DeviceError
 from edgekit.flash_job import Asked
 from edgekit.flashing import flash
 from edgekit.progress import SilentProgress
+from edgekit.protocols import Step
 from edgekit.serial_url import SerialUrl
 from edgekit_bridge.serial.line import open_line
 from edgekit_bridge.serial.ymodem import ACK, CAN, NAK, READY, Sender
@@ -108,6 +111,20 @@ class TestLrzsz:
         assert re.fullmatch(r"\d+ blocks? had to be sent again: the line changes or loses bytes", flashed.notes[0])
 
 
+class Interrupting(SilentProgress):
+    """Ctrl-C when the first block is through."""
+
+    def advance(self, amount: float = 1) -> None:
+        """The step is this progress itself."""
+        raise KeyboardInterrupt(amount)
+
+    @contextmanager
+    def step(self, title: str, total: float | None = None) -> Iterator[Step]:
+        """Every step."""
+        del title, total
+        yield self
+
+
 class Scripted:
     """A receiver that answers what it was told to, at the other end of a pty."""
 
@@ -135,6 +152,21 @@ class Scripted:
 
 
 class TestReceiversThatDoNot:
+    def test_ctrl_c_leaves_the_port_closed(self, tmp_path: Path) -> None:
+        """And the receiver told that nothing more comes: the next one can begin at once."""
+        image = tmp_path / "a.bin"
+        image.write_bytes(bytes(5000))
+        peer = Scripted()
+        thread = threading.Timer(0.3, peer.say, [bytes([READY, ACK, READY, ACK, ACK])])
+        thread.start()
+        asked = Asked(options={"to": "receiver"})
+        with pytest.raises(KeyboardInterrupt):
+            flash(image, device=f"serial:{peer.url.port}", method="ymodem", asked=asked, progress=Interrupting())
+        assert peer.heard().endswith(bytes([CAN]) * 8 + b"\b" * 8)
+        with open_line(peer.url):
+            pass
+        peer.close()
+
     @pytest.mark.parametrize(
         ("answers", "cause"),
         [

@@ -17,6 +17,7 @@ from edgekit.protocols import Flasher, Progress
 from edgekit.reach import one_device
 from edgekit.serial_url import serial_url
 from edgekit.suggest import did_you_mean
+from edgekit.target import TargetProfile
 
 _CHIPS: Final = {
     "esp": "esptool",
@@ -65,6 +66,7 @@ def flash(
     *,
     device: str = "",
     method: str = "",
+    target: str = "",
     asked: Asked | None = None,
     progress: Progress | None = None,
 ) -> Flashed:
@@ -75,6 +77,7 @@ def flash(
         device: A URL such as `serial:///dev/ttyUSB0`, or a name of the inventory; empty where the method
             looks by itself.
         method: Who flashes (`edgekit flash --list-methods`); found out from chip and image when empty.
+        target: The board's profile: its chip, and how much flash it has; what the inventory says when empty.
         asked: Address, baud, chip and the method's own options.
         progress: Told of each step.
 
@@ -82,18 +85,20 @@ def flash(
         UsageError: The image is broken or does not fit the board, or the request is wrong.
         DeviceError: The board does not answer, is another one or in the wrong mode, or did not keep what was written.
     """
-    job, chosen = prepare(image, device=device, method=method, asked=asked or Asked())
+    job, chosen = prepare(image, device=device, method=method, target=target, asked=asked or Asked())
     return chosen.flasher.flash(job, progress or SilentProgress())
 
 
-def prepare(image: Path | str, *, device: str, method: str, asked: Asked) -> tuple[FlashJob, Choice]:
+def prepare(image: Path | str, *, device: str, method: str, target: str, asked: Asked) -> tuple[FlashJob, Choice]:
     """Everything that can be checked before the board is touched; see `flash`.
 
     Raises:
         UsageError: As `flash`.
     """
     found = read_image(Path(image))
-    chip = asked.chip or found.chip
+    place = _place(device)
+    profile = catalog.targets().load(target or place.target) if target or place.target else None
+    chip = asked.chip or (_chip(profile) if profile else "") or found.chip
     chosen = choose(found, method=method, chip=chip)
     flasher = chosen.flasher
     if missing := catalog.missing(flasher.requires):
@@ -102,31 +107,43 @@ def prepare(image: Path | str, *, device: str, method: str, asked: Asked) -> tup
             f"{flasher.name} needs {names}, which is not installed.",
             hint=f"Install it: pip install 'edgekit-toolkit[{missing[0].extra}]'",
         )
-    port, baud = _place(device)
-    asked = msgspec.structs.replace(asked, chip=chip, baud=asked.baud or baud)
-    job = FlashJob(image=found, port=port, asked=asked)
+    asked = msgspec.structs.replace(asked, chip=chip, baud=asked.baud or place.baud)
+    job = FlashJob(image=found, port=place.port, asked=asked, flash_bytes=profile.flash_bytes if profile else 0)
     for objection in (*_misfits(flasher, job), *flasher.objections(job)):
         raise UsageError(objection.cause, hint=objection.hint)
     return job, chosen
 
 
-def _place(device: str) -> tuple[str, int]:
-    """The port and the baud rate that a URL or a name says, 0 for none; a folder is a drive.
+class _Place(NamedTuple):
+    """Where a board is, and what the inventory or the URL say of it; 0 and empty for nothing."""
+
+    port: str
+    baud: int = 0
+    target: str = ""
+
+
+def _place(device: str) -> _Place:
+    """The port that a URL or a name stands for; a folder is a drive.
 
     Raises:
         UsageError: It is no line.
     """
-    if not device or Path(device).is_dir():
-        return device, 0
-    if device.startswith("/dev/"):
-        return device, 0
-    url = parse_device(one_device(device).url)
+    if not device or device.startswith("/dev/") or Path(device).is_dir():
+        return _Place(device)
+    found = one_device(device)
+    url = parse_device(found.url)
     if url.scheme not in catalog.LINES:
         raise UsageError(
             f"{device} is no serial line, and boards are flashed over one.", hint="Write serial:///dev/ttyUSB0"
         )
     line = serial_url(url)
-    return line.port, line.baud if "baud" in url.options else 0
+    return _Place(line.port, line.baud if "baud" in url.options else 0, found.target)
+
+
+def _chip(profile: TargetProfile) -> str:
+    """The chip that a profile is named after; empty for a board's name."""
+    name = profile.name.replace("-", "")
+    return name if name.startswith(tuple(_CHIPS)) else ""
 
 
 def _misfits(flasher: Flasher, job: FlashJob) -> Iterator[Objection]:

@@ -76,7 +76,7 @@ class _Ymodem:
     def flash(self, job: FlashJob, progress: Progress) -> Flashed:
         """Send it, and have it checked there."""
         with open_line(SerialUrl(port=job.port, baud=job.baud)) as line:
-            waits = job.option("to") != _UBOOT and _asks(line)
+            waits = not job.option("to") and _asks(line)
             if waits or job.option("to") == _RECEIVER:
                 return _to_receiver(line, job, progress, ready_s=0 if waits else READY_S)
             return _to_uboot(line, job, progress)

@@ -14,6 +14,7 @@ from edgekit_cli.options import ADDRESS, JSON
 )
 @click.option("--method", default="", help="How (--list-methods). Default: what chip and image tell.")
 @click.option("--chip", default="", help="The chip, such as stm32f407 or atmega328p; another one is refused.")
+@click.option("--target", default="", help="The board's profile: its chip and flash. Default: what the inventory says.")
 @click.option("--address", type=ADDRESS, default=None, help="Where plain bytes go, such as 0x08000000.")
 @click.option("--baud", type=click.IntRange(300, 12_000_000), default=None, help="Bits per second.")
 @click.option(
@@ -28,6 +29,7 @@ def flash(
     device: str,
     method: str,
     chip: str,
+    target: str,
     address: int | None,
     baud: int | None,
     backup: Path | None,
@@ -58,7 +60,7 @@ def flash(
     if image is None:
         raise click.UsageError("Say which image, or --list-methods.")
     asked = Asked(address=address, baud=baud or 0, chip=chip, backup=backup, options=dict(map(_pair, options)))
-    job, chosen = prepare(image, device=device, method=method, asked=asked)
+    job, chosen = prepare(image, device=device, method=method, target=target, asked=asked)
     say_choice(chosen)
     print_flashed(chosen.flasher.flash(job, terminal_progress()), as_json=as_json)
     return 0
