@@ -148,7 +148,7 @@ class TestBadLines:
         assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
 
     def test_a_line_that_is_cut(self, make_console: MakeConsole, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Is told within seconds, as something that may pass."""
+        """Is told within seconds, as something that may pass; when it has passed, work goes on, at the same shell."""
         monkeypatch.setattr("edgekit_bridge.console.session._SILENCE_S", 0.2)
         line = Fickle()
         console = make_console(line)
@@ -157,7 +157,9 @@ class TestBadLines:
             with pytest.raises(DeviceError, match="does not answer any more") as caught:
                 link.run(["true"], timeout_s=20)
             line.way = unspoilt
+            assert link.run(["echo", "here again"], timeout_s=20).stdout == b"here again\n"
         assert caught.value.transient
+        assert (console.home.parent / "logins").read_text().split() == [USER]
 
     def test_the_kernel_talks_in_between(self, make_console: MakeConsole) -> None:
         """What others write to the console is passed over, or the answer asked for again."""

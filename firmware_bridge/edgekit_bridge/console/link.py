@@ -18,7 +18,7 @@ from typing import Final
 from edgekit.errors import DeviceError
 from edgekit.protocols import Completed, Progress
 from edgekit.publish import whole_file
-from edgekit_bridge.console.session import Session
+from edgekit_bridge.console.session import Console, Session
 from edgekit_bridge.transports.program import heed_stop
 from edgekit_bridge.transports.refusals import refusal
 
@@ -46,8 +46,8 @@ _PROBE: Final = r"""printf '%s\n' "${HOME:-/tmp}"; command -v python3 || echo; d
 class ConsoleLink:
     """A board at a serial console."""
 
-    def __init__(self, session: Session, name: str, options: dict[str, str]) -> None:
-        self._session = session
+    def __init__(self, console: Console, name: str, options: dict[str, str]) -> None:
+        self._console = console
         self._name = name
         self._numbers = count(1)
         told = self.run(["sh", "-c", _PROBE], timeout_s=60.0).stdout.decode(errors="replace")
@@ -64,17 +64,19 @@ class ConsoleLink:
         on_line: Callable[[bytes], None] | None = None,
     ) -> Completed:
         """Run a program there; it ends with the console, or a minute after nobody asks for it any more."""
-        job = _Job(self._session, str(next(self._numbers)), timeout_s)
+        session = self._console.session()
+        job = _Job(session, str(next(self._numbers)), timeout_s)
         try:
-            done = job.run(argv, _pieces(stdin, self._session.piece_bytes), on_line)
+            done = job.run(argv, _pieces(stdin, session.piece_bytes), on_line)
         except TimeoutError:
             raise DeviceError(
                 f"{argv[0]} did not end within {timeout_s:g} s and was stopped.",
                 hint="Give it less to do, or look whether the device is overloaded.",
             ) from None
         finally:
-            with suppress(DeviceError):
-                self._session.call(f"ek_kill {job.number}")
+            if not session.broken:
+                with suppress(DeviceError):
+                    session.call(f"ek_kill {job.number}")
         if done.returncode == _NOT_FOUND and done.stderr.endswith(b"edgekit: no such program\n"):
             raise DeviceError(f"There is no program {argv[0]!r} on {self._name}.", hint="Install it there.")
         return done
@@ -86,17 +88,19 @@ class ConsoleLink:
         except OSError as error:
             raise DeviceError(f"Cannot read {local}: {error.strerror or error}.") from error
         what = f"Cannot write {remote} on {self._name}"
+        session = self._console.session()
         beside = self._checked(what, ["sh", "-c", _BESIDE, "sh", str(remote)]).decode().rstrip("\n")
         try:
             with progress.step(f"push {local.name}", len(content)) as step:
-                for piece in _cut(content, self._session.piece_bytes):
-                    self._session.call(f'cat "$D/d" >>{shlex.quote(beside)}', piece)
+                for piece in _cut(content, session.piece_bytes):
+                    session.call(f'cat "$D/d" >>{shlex.quote(beside)}', piece)
                     step.advance(len(piece))
             digest = hashlib.sha256(content).hexdigest()
             self._checked(what, ["sh", "-c", _PLACE, "sh", beside, str(remote), mode, digest])
         except BaseException:
-            with suppress(DeviceError):
-                self._session.call(f"rm -f {shlex.quote(beside)}")
+            if not session.broken:
+                with suppress(DeviceError):
+                    session.call(f"rm -f {shlex.quote(beside)}")
             raise
 
     def pull(self, remote: PurePosixPath, local: Path, progress: Progress) -> None:
@@ -104,11 +108,11 @@ class ConsoleLink:
         place = shlex.quote(str(remote))
         what = f"Cannot read {remote} on {self._name}"
         told = self._checked(what, ["sh", "-c", 'wc -c <"$1" && sha256sum <"$1"', "sh", str(remote)]).split()
+        session = self._console.session()
         size, digest, content = int(told[0]), told[1].decode(), bytearray()
         with progress.step(f"pull {remote.name}", size) as step:
             while len(content) < size:
-                limit = self._session.piece_bytes
-                piece = self._session.call(f"tail -c +{len(content) + 1} {place} | head -c {limit}")
+                piece = session.call(f"tail -c +{len(content) + 1} {place} | head -c {session.piece_bytes}")
                 if not piece:
                     break
                 content += piece

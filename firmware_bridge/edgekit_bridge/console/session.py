@@ -7,8 +7,7 @@ import base64
 import re
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -40,6 +39,8 @@ class Session:
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self.broken = False
+        """Whether the line broke: what was run here is lost, and another session may do better."""
         self._lock = threading.Lock()
         self._numbers = count(1)
         self.piece_bytes = min(1 << 17, max(1 << 10, line.baud // 10))
@@ -57,15 +58,22 @@ class Session:
         """
         with self._lock:
             number = str(next(self._numbers))
-            status, output = self._exchange(number, base64.b64encode(script.encode()), base64.b64encode(data))
+            try:
+                status, output = self._exchange(number, base64.b64encode(script.encode()), base64.b64encode(data))
+            except DeviceError:
+                self.broken = True
+                raise
         if status:
             raise DeviceError(f"{self._line.name}: {last_words(output) or f'a script failed ({status})'}")
         return output
 
-    def quit(self) -> None:
-        """Give the console back to its shell."""
+    def quit(self, *, log_out: bool) -> None:
+        """Give the console back to its shell, and leave that too when we logged in."""
         self._line.write(_framed(b"0", b"QUIT", b""))
         self._line.drain(0.2, most_s=2.0)
+        if log_out:
+            self._line.write(b"exit\r")
+        self._line.drain(0.1, most_s=1.0)
 
     def _exchange(self, number: str, script: bytes, data: bytes) -> tuple[int, bytes]:
         pattern = re.compile(rb"ek " + number.encode() + rb" (?:bad|(\d+) (\d+) ([A-Za-z0-9+/=]*)) ke")
@@ -97,26 +105,42 @@ def _framed(number: bytes, script: bytes, data: bytes) -> bytes:
     return b"\nEK %b %d %b %d\n%b" % (number, cksum(script + b" " + data), script, len(data), data)
 
 
-@contextmanager
-def open_session(where: SerialUrl, *, user: str, timeout_s: float) -> Iterator[Session]:
-    """Log in, and have the console until the end; then all is as it was: logged out, or the shell at its prompt.
+class Console:
+    """A console to have sessions at: another one when the line broke, as the board restarted for example."""
 
-    Raises:
-        UsageError: pyserial is missing, or it knows no such port.
-        DeviceError: The port does not open, nobody answers, or not a Linux shell.
-    """
-    with open_line(where) as line:
-        login = Login(line, user)
-        login.shell(timeout_s)
-        session = _started(line, login)
-        try:
-            yield session
-        finally:
-            with suppress(DeviceError):
-                session.quit()
-                if login.logged_in:
-                    login.type("exit")
-                line.drain(0.1, most_s=1.0)
+    def __init__(self, where: SerialUrl, *, user: str, timeout_s: float) -> None:
+        self._where = where
+        self._user = user
+        self._timeout_s = timeout_s
+        self._open = ExitStack()
+        self._session: Session | None = None
+        self._logged_in = False
+        self._lock = threading.Lock()
+
+    def session(self) -> Session:
+        """A session that is not known to be broken.
+
+        Raises:
+            UsageError: pyserial is missing, or it knows no such port.
+            DeviceError: The port does not open, nobody answers, or not a Linux shell.
+        """
+        with self._lock:
+            if self._session is None or self._session.broken:
+                self._open.close()
+                self._session = None
+                line = self._open.enter_context(open_line(self._where))
+                login = Login(line, self._user)
+                login.shell(self._timeout_s)
+                self._logged_in |= login.logged_in
+                self._session = _started(line, login)
+            return self._session
+
+    def close(self) -> None:
+        """Leave all as it was: logged out when we logged in, else the shell at its prompt."""
+        session, self._session = self._session, None
+        with self._open, suppress(DeviceError):
+            if session is not None:
+                session.quit(log_out=self._logged_in)
 
 
 def _started(line: Line, login: Login) -> Session:

@@ -5,14 +5,14 @@ URL options: `baud`, `login` (who logs in; the password is in `EDGEKIT_CONSOLE_P
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
 from edgekit.device import DeviceUrl
 from edgekit.protocols import Link, Transport
 from edgekit.serial_url import serial_url
 from edgekit_bridge.console.link import ConsoleLink
-from edgekit_bridge.console.session import open_session
+from edgekit_bridge.console.session import Console
 
 OPTIONS: Final = ("login", "home", "python")
 
@@ -29,8 +29,8 @@ class _SerialConsoleTransport:
             DeviceError: The port does not open, nobody answers there, or not a Linux shell.
         """
         where = serial_url(url, OPTIONS)
-        with open_session(where, user=where.options.get("login", ""), timeout_s=timeout_s) as session:
-            yield ConsoleLink(session, str(url), where.options)
+        with closing(Console(where, user=where.options.get("login", ""), timeout_s=timeout_s)) as console:
+            yield ConsoleLink(console, str(url), where.options)
 
 
 TRANSPORT: Transport = _SerialConsoleTransport()
