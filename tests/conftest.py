@@ -17,6 +17,7 @@ pytest_plugins = [
     "peers.openssh",
     "peers.postgres",
     "peers.programs",
+    "peers.smp_stand_in",
     "peers.stm32_stand_in",
     "peers.uboot",
     "peers.virtual",

@@ -14,6 +14,7 @@ import pytest
 from edgekit.errors import DeviceError, UsageError
 from edgekit.flash_job import Asked
 from edgekit.flashing import flash
+from peers.smp_stand_in import SmpBoard
 from peers.stm32_stand_in import FLASH, Stm32
 
 UF2_RP2040 = 0xE48BFF56
@@ -139,6 +140,25 @@ class TestPyocd:
 
 
 class TestSmp:
+    def test_uploaded_listed_marked_and_started(self, smp_board: SmpBoard, tmp_path: Path) -> None:
+        """For a test: the firmware before comes back when the new one does not confirm itself."""
+        image = tmp_path / "zephyr.signed.bin"
+        image.write_bytes(mcuboot(os.urandom(3000)))
+        flashed = flash(image, device=f"serial:{smp_board.port}", method="smp")
+        assert smp_board.received == image.read_bytes()
+        assert smp_board.marked == image.read_bytes()[-32:]
+        assert smp_board.restarted
+        assert smp_board.marked.hex()[:16] in flashed.verified
+
+    def test_a_board_that_does_not_have_it(self, smp_board: SmpBoard, tmp_path: Path) -> None:
+        """After all."""
+        smp_board.forgets = True
+        image = tmp_path / "zephyr.signed.bin"
+        image.write_bytes(mcuboot(b"program"))
+        with pytest.raises(DeviceError, match="does not list the image"):
+            flash(image, device=f"serial:{smp_board.port}", method="smp")
+        assert not smp_board.restarted
+
     def test_a_board_that_does_not_answer(
         self, silent_port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -11,7 +11,7 @@ from getpass import getpass
 from typing import Final
 
 from edgekit.errors import DeviceError
-from edgekit_bridge.serial.line import Line
+from edgekit_bridge.serial.line import Line, last_words
 
 PASSWORD: Final = "EDGEKIT_CONSOLE_PASSWORD"  # noqa: S105 - the variable's name
 """Holds the password; it is asked for on a terminal where that is not set."""
@@ -28,8 +28,6 @@ _WRONG: Final = re.compile(rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Ll]o
 _UBOOT: Final = re.compile(rb"ek\$\(\(|[Uu]nknown command|U-Boot")
 
 _ANSWER: Final = b"ek42"
-
-_TYPED_BYTES: Final = 16
 
 
 class Login:
@@ -77,12 +75,12 @@ class Login:
 
     def _tell(self, text: str) -> bytes:
         """Type it; what comes after it was echoed: login(1) thinks for a while, some seconds when it was wrong."""
-        self._type(text)
+        self._line.type(text)
         return self._line.until(rb"\n\s*\S", _THINKS_S)[0].partition(b"\n")[2]
 
     def _ask(self, timeout_s: float) -> bytes:
         """Ask whether it is a shell, which computes: what it is told is echoed, its answer is not; what it said."""
-        self._type("echo ek''$((6*7))")
+        self._line.type("echo ek''$((6*7))")
         said, found = self._line.until(rb"ek42\r?\n|" + _LOGIN.pattern + rb"|" + _PASSWORD.pattern, timeout_s)
         if _UBOOT.search(said.replace(b"ek''$((", b"")):
             raise DeviceError(
@@ -112,21 +110,3 @@ class Login:
             f"{self._line.name} did not let {self._user or 'us'} in.",
             hint=f"Look at ?login= in the device's URL and at {PASSWORD}.",
         )
-
-    def _type(self, text: str) -> None:
-        """As fast as the line carries, and no UART's buffer runs over."""
-        data = text.encode() + b"\r"
-        for start in range(0, len(data), _TYPED_BYTES):
-            piece = data[start : start + _TYPED_BYTES]
-            self._line.write(piece)
-            time.sleep(len(piece) * 10 / self._line.baud)
-
-    def type(self, text: str) -> None:
-        """Type a line at the shell."""
-        self._type(text)
-
-
-def last_words(heard: bytes) -> str:
-    """The end of what was heard, on one line."""
-    lines = [line.strip() for line in heard.decode("ascii", "replace").splitlines() if line.strip()]
-    return " / ".join("".join(letter for letter in line if letter.isprintable()) for line in lines[-3:])[-200:]

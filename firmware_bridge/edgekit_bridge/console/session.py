@@ -16,8 +16,8 @@ from typing import Final
 from edgekit.errors import DeviceError
 from edgekit.serial_url import SerialUrl
 from edgekit_bridge.console.cksum import cksum
-from edgekit_bridge.console.login import Login, last_words
-from edgekit_bridge.serial.line import Line, open_line
+from edgekit_bridge.console.login import Login
+from edgekit_bridge.serial.line import Line, last_words, open_line
 
 _DRIVER: Final = Path(__file__).with_name("driver.sh")
 
@@ -132,7 +132,7 @@ class Console:
                 login = Login(line, self._user)
                 login.shell(self._timeout_s)
                 self._logged_in |= login.logged_in
-                self._session = _started(line, login)
+                self._session = _started(line)
             return self._session
 
     def close(self) -> None:
@@ -143,14 +143,14 @@ class Console:
                 session.quit(log_out=self._logged_in)
 
 
-def _started(line: Line, login: Login) -> Session:
+def _started(line: Line) -> Session:
     """A session whose driver runs.
 
     Raises:
         DeviceError: It does not start there.
     """
     line.drain(0.05, most_s=0.5)
-    login.type(_BOOT)
+    line.type(_BOOT)
     said, found = line.until(rb"ekgo\r?\n", _START_S)
     if found:
         line.write(base64.b64encode(_script().encode()) + b"\n")

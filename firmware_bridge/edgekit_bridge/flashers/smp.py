@@ -91,7 +91,8 @@ async def _upload(job: FlashJob, step: Step) -> bytes:
             transient=True,
         ) from error
     except (SMPClientException, OSError) as error:
-        raise DeviceError(f"The board did not take the image: {error}.", hint="Has its slot room for it?") from error
+        said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise DeviceError(f"The board did not take the image: {said}", hint="Has its slot room for it?") from error
     finally:
         await client.disconnect()
     return bytes(digest)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from serial import SerialBase
 
 _CHUNK_BYTES: Final = 4096
+_TYPED_BYTES: Final = 16
+"""What the smallest receive buffer of a UART holds (16550)."""
+
 _LOOK_S: Final = 0.25
 """How often a wait looks whether it is over."""
 
@@ -36,6 +39,18 @@ class Line:
             self._port.write(data)
         except (OSError, ValueError, TypeError) as error:  # pyserial's, when the port was closed meanwhile
             raise self._gone(error) from error
+
+    def type(self, text: str) -> None:
+        """Type a line at a prompt, no faster than the line carries it, so that no UART's buffer runs over there.
+
+        Raises:
+            DeviceError: The port is gone.
+        """
+        data = text.encode() + b"\r"
+        for start in range(0, len(data), _TYPED_BYTES):
+            piece = data[start : start + _TYPED_BYTES]
+            self.write(piece)
+            time.sleep(len(piece) * 10 / self.baud)
 
     def read(self, timeout_s: float) -> bytes:
         """What has come, waiting for at least a byte of it; empty when none came in time.
@@ -96,3 +111,9 @@ def open_line(where: SerialUrl) -> Iterator[Line]:
     """
     with open_port(where) as port:
         yield Line(port, where)
+
+
+def last_words(heard: bytes) -> str:
+    """The end of what was heard, on one line, without what a terminal would obey."""
+    lines = [line.strip() for line in heard.decode("ascii", "replace").splitlines() if line.strip()]
+    return " / ".join("".join(letter for letter in line if letter.isprintable()) for line in lines[-3:])[-200:]

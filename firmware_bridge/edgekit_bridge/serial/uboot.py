@@ -11,13 +11,10 @@ from itertools import count
 from typing import Final
 
 from edgekit.errors import DeviceError
-from edgekit_bridge.serial.line import Line
+from edgekit_bridge.serial.line import Line, last_words
 
 PROMPT_S: Final = 20.0
 """How long U-Boot may take to its prompt: it counts seconds down, and looks for things to boot from."""
-
-_TYPED_BYTES: Final = 16
-"""What the smallest receive buffer of a UART holds (16550)."""
 
 _LOGIN: Final = re.compile(rb"login: *$|[Pp]assword: *$|Linux version \d")
 
@@ -40,7 +37,7 @@ class UBoot:
             self._line.write(b"\x03\r")
             heard += self._line.drain(0.2, most_s=1.0)
             mark = f"ready{next(self._marks)}"
-            self._type(f"echo ek''{mark}")
+            self._line.type(f"echo ek''{mark}")
             said, found = self._line.until(rb"\nek" + mark.encode() + rb"\r?\n", 1.5)
             heard += said
             if found:
@@ -52,7 +49,7 @@ class UBoot:
                     hint="Restart the board while this command runs, so that it can stop the countdown; "
                     "files of a running Linux go by serial-console://",
                 )
-        what = f" Heard last: {_tail(heard)}" if heard.strip() else " It says nothing."
+        what = f" Heard last: {last_words(heard)}" if heard.strip() else " It says nothing."
         raise DeviceError(
             f"U-Boot did not answer at {self._line.name} within {timeout_s:g} s.{what}",
             hint="Restart the board while this command runs; look at --baud (115200 as a rule) and the port.",
@@ -72,34 +69,21 @@ class UBoot:
         """
         mark = f"ek{next(self._marks)}end"
         self._line.drain(0.02, most_s=0.5)
-        self._type(f"{command}; echo {mark[:2]}''{mark[2:]} $?")
+        self._line.type(f"{command}; echo {mark[:2]}''{mark[2:]} $?")
         if talk is not None:
             talk()
         said, found = self._line.until(rb"\n" + mark.encode() + rb" (\d+)\r?\n", timeout_s)
         if found is None:
             raise DeviceError(
-                f"U-Boot did not end {command!r} within {timeout_s:g} s.", hint=f"Heard last: {_tail(said)}"
+                f"U-Boot did not end {command!r} within {timeout_s:g} s.", hint=f"Heard last: {last_words(said)}"
             )
         output = said[: found.start()].partition(b"\n")[2] if talk is None else said[: found.start()]
         if found[1] != b"0":
             raise DeviceError(
-                f"U-Boot could not do {command!r}: {_tail(output)}", hint="Try it by hand at U-Boot's prompt."
+                f"U-Boot could not do {command!r}: {last_words(output)}", hint="Try it by hand at U-Boot's prompt."
             )
         return output
 
     def start(self, command: str) -> None:
         """Type a command that does not come back, such as `go`."""
-        self._type(command)
-
-    def _type(self, line: str) -> None:
-        """Type no faster than the line carries, so that no UART's buffer runs over."""
-        data = line.encode() + b"\r"
-        for start in range(0, len(data), _TYPED_BYTES):
-            piece = data[start : start + _TYPED_BYTES]
-            self._line.write(piece)
-            time.sleep(len(piece) * 10 / self._line.baud)
-
-
-def _tail(heard: bytes) -> str:
-    lines = [line.strip() for line in heard.decode("ascii", "replace").splitlines() if line.strip()]
-    return " / ".join("".join(letter for letter in line if letter.isprintable()) for line in lines[-3:])[-200:]
+        self._line.type(command)
