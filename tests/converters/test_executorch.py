@@ -74,3 +74,27 @@ def test_files_and_inputs_that_do_not_fit_are_refused(made: dict[str, Artifact],
     session = runtime.open(artifact.model, artifact.manifest.signature, threads=1, engine="")
     with pytest.raises(UsageError, match="Input 'image' has shape 1x1x8x9"):
         session.run({"image": np.zeros((1, 1, 8, 9), np.float32)})
+
+
+def test_recurrent_layers_are_quantized_too() -> None:
+    """torch.export keeps an LSTM whole, which the quantizer does not know: it is taken apart first."""
+    import torch
+
+    from edgekit.plan import ConversionPlan, Route
+    from edgekit_converters.quantization.torch_pt2e import quantize_pt2e, quantized_share
+
+    class Recurrent(torch.nn.Module):  # type: ignore[misc]  # torch is not type-checked here
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(8, 16, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.lstm(x)[0]
+
+    example = (torch.randn(1, 2, 8),)
+    plan = ConversionPlan(
+        format="executorch", precision="int8", target="host", max_error=0.1, calibration_method="min-max",
+        route=Route(reader="pytorch", representation="torch", converter="executorch"),
+    )  # fmt: skip
+    share = quantized_share(quantize_pt2e(torch.export.export(Recurrent().eval(), example), example, [example], plan))
+    assert (share.weights, share.operators) == (1.0, 1.0)

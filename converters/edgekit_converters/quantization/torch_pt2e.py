@@ -49,10 +49,21 @@ def quantize_pt2e(
         config = dataclasses.replace(config, input_activation=seen, output_activation=seen)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        prepared = prepare_pt2e(program.module(), XNNPACKQuantizer().set_global(config))
+        prepared = prepare_pt2e(_unrolled(program).module(), XNNPACKQuantizer().set_global(config))
         for sample in calibration if plan.precision == "int8" else [example]:  # weights are looked at in passing
             prepared(*sample)
         return torch.export.export(convert_pt2e(prepared), tuple(example))
+
+
+def _unrolled(program: Any) -> Any:
+    """The program with recurrent layers as the linear layers they are made of, which the quantizer knows."""
+    import torch
+    from torch._decomp import get_decompositions
+
+    recurrent = [torch.ops.aten.lstm.input, torch.ops.aten.gru.input]
+    if not any(node.target in recurrent for node in program.graph.nodes):
+        return program
+    return program.run_decompositions(get_decompositions(recurrent))
 
 
 def quantized_share(program: Any) -> QuantizedShare:
