@@ -81,10 +81,12 @@ def test_a_line_that_somebody_had_before(posix_firmware: Path, start_board: Star
 
 
 @pytest.mark.parametrize(
-    ("wrong", "lost"), [(0.0, 0.0), (0.01, 0.0), (0.0, 0.01), (0.005, 0.005)], ids=["clean", "wrong", "lost", "both"]
+    ("wrong", "lost"),
+    [(0.0, 0.0), (0.01, 0.0), (0.05, 0.0), (0.0, 0.01), (0.005, 0.005)],
+    ids=["clean", "wrong", "very-wrong", "lost", "both"],
 )
 def test_a_bad_line(wide_firmware: Path, start_board: StartBoard, wrong: float, lost: float) -> None:
-    """With a byte in a hundred wrong or lost, each way, every transfer is right."""
+    """With a byte in a hundred wrong or lost, or one in twenty wrong, each way, every transfer is right."""
     number = tcp_port(start_board(wide_firmware))
     with BadLine(number, wrong=wrong, lost=lost, seed=7) as line, board_at(line.port, 921_600) as board:
         for turn in range(2):

@@ -89,66 +89,89 @@ class Calls:
         self.answers[self._taken.pop(id(request))] = answer
 
 
-class _Sent:
-    """A request in flight."""
+class Step(NamedTuple):
+    """How frames are made: the longest body with CRC, and whether they carry parity."""
 
-    def __init__(self, request: Request, wire_bytes: int, moment: float) -> None:
+    frame_bytes: int
+    protected: bool
+
+
+class _Sent:
+    """A request in flight, and the step at which it was sent."""
+
+    def __init__(self, request: Request, step: Step, wire_bytes: int, moment: float) -> None:
         self.request = request
+        self.step = step
         self.wire_bytes = wire_bytes
         self.moment = moment
         self.running = False
 
 
-class Quality:
-    """How bad the line is: decides how long frames are, and whether they carry parity.
+_JUDGED: Final = 12
+"""How many frames a step is judged by at least."""
 
-    Frames with parity stand about eight wrong bytes in 255, at a cost of a tenth. Bytes that vanish no parity brings
-    back: then frames get shorter.
+_BEARABLE: Final = 0.3
+"""The share of frames that may be lost: shorter ones cost about as much."""
+
+_PARITY_IN_VAIN: Final = 0.6
+"""The share of the shortest frames with parity that may be lost: without it most of such a line is header."""
+
+_CLEAN: Final = 200
+"""After so many frames without anything wrong a better step is tried; at 1 % of wrong bytes that does not happen."""
+
+
+class Quality:
+    """How bad the line is: goes down to shorter frames, with and without parity, and up again.
+
+    Parity stands about eight wrong bytes in a block, for a tenth of a long one. Bytes that vanish it does not bring
+    back: then short frames are what is left.
     """
 
     def __init__(self, most_bytes: int, *, can_correct: bool) -> None:
-        self._most_bytes = most_bytes
-        self.protected = False
-        self.frame_bytes = most_bytes
-        self._recent: deque[bool] = deque(maxlen=16)
+        sizes = [size for size in (MOST_PROTECTED, 120, 64) if size < most_bytes] or [most_bytes]
+        blocks = [Step(size, protected=True) for size in sizes] if can_correct else []
+        short = [Step(size, protected=False) for size in (48, 24)]
+        self._steps = (Step(most_bytes, protected=False), *blocks, *short)
+        self._at = 0
+        self._recent: deque[bool] = deque(maxlen=2 * _JUDGED)
         self._clean = 0
-        self._parity_helps = can_correct
 
-    def arrived(self, errors: int) -> None:
-        """A frame came, of which so many bytes had to be put right."""
+    @property
+    def step(self) -> Step:
+        """How frames are made now."""
+        return self._steps[self._at]
+
+    def arrived(self, step: Step, errors: int) -> None:
+        """A frame of a step came, of which so many bytes had to be put right."""
+        if step != self.step:
+            return
         self._recent.append(True)
-        self._clean = self._clean + 1 if not errors else 0
-        if self._clean > 200:  # noqa: PLR2004 - at 1 % of bytes wrong this many frames without one do not happen
-            self._clean = 0
-            self._better()
+        self._clean = 0 if errors else self._clean + 1
+        if self._clean >= _CLEAN and self._at:
+            self._go(self._at - 1)
 
-    def missed(self) -> None:
-        """A frame was lost, there or back."""
+    def missed(self, step: Step) -> None:
+        """A frame of a step was lost, there or back."""
+        if step != self.step:
+            return
         self._recent.append(False)
         self._clean = 0
-        losses = self._recent.count(False)
-        if losses < 3:  # noqa: PLR2004 - two may be a coincidence
-            return
-        if self._parity_helps and not self.protected:
-            self.protected, self.frame_bytes = True, min(self._most_bytes, MOST_PROTECTED)
-            self._recent.clear()
-        elif losses > len(self._recent) * 0.3:
-            self._worse()
+        lost = self._recent.count(False)
+        if self._at == 0:  # long frames without parity are left soon: the next step costs little
+            worse = lost >= 3  # noqa: PLR2004 - two may be chance
+        else:
+            worse = len(self._recent) >= _JUDGED and lost > self._bearable() * len(self._recent)
+        if worse and self._at + 1 < len(self._steps):
+            self._go(self._at + 1)
 
-    def _worse(self) -> None:
+    def _bearable(self) -> float:
+        following = self._steps[min(self._at + 1, len(self._steps) - 1)]
+        return _PARITY_IN_VAIN if self.step.protected and not following.protected else _BEARABLE
+
+    def _go(self, at: int) -> None:
+        self._at = at
         self._recent.clear()
-        if self.frame_bytes > 48:  # noqa: PLR2004 - shorter ones are nearly all header
-            self.frame_bytes = max(48, self.frame_bytes // 2)
-            if self.frame_bytes < 64:  # noqa: PLR2004 - the parity is as long as the content then
-                self.protected = self._parity_helps = False
-
-    def _better(self) -> None:
-        if self.frame_bytes < (MOST_PROTECTED if self.protected else self._most_bytes):
-            self.frame_bytes = min(self._most_bytes, 2 * self.frame_bytes)
-            if self.protected:
-                self.frame_bytes = min(self.frame_bytes, MOST_PROTECTED)
-        elif self.protected:
-            self.protected, self.frame_bytes = False, self._most_bytes
+        self._clean = 0
 
 
 class Exchange:
@@ -182,7 +205,7 @@ class Exchange:
     @property
     def protected(self) -> bool:
         """Whether frames carry parity just now."""
-        return self._quality.protected
+        return self._quality.step.protected
 
     def call(self, request: Request, *, again_s: float = 0.0, tries: int = _TRIES) -> bytes:
         """Ask one thing; see `run`."""
@@ -214,13 +237,13 @@ class Exchange:
         """Send as much as may be in flight; whether anything was sent."""
         pieces = []
         while len(self._sent) < _WINDOW and (not self._sent or self._in_flight() < self._window_bytes):
-            room = self._quality.frame_bytes - HEADER_BYTES - CRC_BYTES
-            request = work.take(room)
+            step = self._quality.step
+            request = work.take(step.frame_bytes - HEADER_BYTES - CRC_BYTES)
             if request is None:
                 break
             body = bytes([request.command, self._sequence]) + request.arguments
-            wire = make_frame(body, protected=self._quality.protected and len(body) + CRC_BYTES <= MOST_PROTECTED)
-            self._sent[self._sequence] = _Sent(request, len(wire), time.monotonic())
+            wire = make_frame(body, protected=step.protected and len(body) + CRC_BYTES <= MOST_PROTECTED)
+            self._sent[self._sequence] = _Sent(request, step, len(wire), time.monotonic())
             self._sequence = (self._sequence + 1) % 256
             pieces.append(wire)
         if pieces:
@@ -230,8 +253,7 @@ class Exchange:
         return bool(pieces)
 
     def _in_flight(self) -> int:
-        longest = self._quality.frame_bytes
-        return sum(item.wire_bytes for item in self._sent.values()) + longest
+        return sum(item.wire_bytes for item in self._sent.values()) + self._quality.step.frame_bytes
 
     def _wait_s(self) -> float:
         """How long the answers to all that is in flight may take, bytes alone."""
@@ -260,7 +282,7 @@ class Exchange:
         sent = self._sent[body[1]]
         if body[0] != sent.request.command | ANSWER:
             return
-        self._quality.arrived(errors)
+        self._quality.arrived(sent.step, errors)
         self._failures = 0
         now = time.monotonic()
         if body[2] == _RUNNING:
@@ -282,9 +304,10 @@ class Exchange:
 
     def _give_up(self, work: Work, sequences: Sequence[int]) -> None:
         for sequence in reversed(sequences):
+            sent = self._sent.pop(sequence)
             self.lost += 1
-            self._quality.missed()
-            work.lost(self._sent.pop(sequence).request)
+            self._quality.missed(sent.step)
+            work.lost(sent.request)
 
     def _nobody(self) -> MeasurementError:
         return MeasurementError(
