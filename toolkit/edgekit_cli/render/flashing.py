@@ -40,7 +40,7 @@ def print_methods(flashers: Sequence[Flasher], *, as_json: bool) -> None:
         print_json([_facts(item) for item in flashers])
         return
     for item in flashers:
-        click.echo(f"{click.style(item.name, bold=True):<10} {item.title}")
+        click.echo(f"{click.style(f'{item.name:<9}', bold=True)} {item.title}")
         click.echo(f"    takes {', '.join(item.images)}{'; --backup' if item.keeps_previous else ''}")
         click.echo(
             f"    proven on: {item.evidence}" if not item.evidence.startswith(UNTESTED) else f"    {item.evidence}"
