@@ -16,13 +16,14 @@ from edgekit.conversion import convert_all
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.isolation import worker
 from edgekit.jobs import Placed, PlaceJob
+from edgekit.limits import Limits
 from edgekit.placement import Placement
 from edgekit.plan import Objection
 from edgekit.planning import Planned, Request, plan_conversion
 from edgekit.progress import SilentProgress
 from edgekit.protocols import Progress
 from edgekit.routes import check_names
-from edgekit.target import TargetProfile
+from edgekit.target import BoardMemory, TargetProfile
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         placement: Who executes it.
         memory: What it takes.
         footprint: What it takes on a microcontroller; formats for those.
+        board: Flash and RAM of a target that is one; None for others.
         notes: What a careful reader should know.
     """
 
@@ -71,6 +73,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement | None = None
     memory: Memory | None = None
     footprint: Footprint | None = None
+    board: BoardMemory | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -88,7 +91,10 @@ def preflight(request: Request, progress: Progress | None = None) -> Iterator[Ch
         outcomes = _outcomes(msgspec.structs.replace(request, out=Path(folder)), planned, telling)
         for label, item in tried.items():
             outcome = item if isinstance(item, UsageError) else outcomes[item.plan.label]
-            yield _refused(label, outcome) if isinstance(outcome, EdgekitError) else _look(outcome, profile, telling)
+            if isinstance(outcome, EdgekitError):
+                yield _refused(label, outcome)
+            else:
+                yield _look(outcome, profile, _placed(outcome, request.limits, telling))
 
 
 def _each(request: Request) -> Iterator[Request]:
@@ -118,9 +124,8 @@ def _refused(label: str, error: EdgekitError) -> Checked:
     return Checked(label=label, made=False, problems=(Objection(cause=error.cause, hint=error.hint),))
 
 
-def _look(artifact: Artifact, profile: TargetProfile, progress: Progress) -> Checked:
+def _look(artifact: Artifact, profile: TargetProfile, placement: Placement) -> Checked:
     manifest = artifact.manifest
-    placement = _placed(artifact, progress)
     memory = Memory(
         model=manifest.model_bytes,
         activations=placement.activation_bytes,
@@ -128,12 +133,14 @@ def _look(artifact: Artifact, profile: TargetProfile, progress: Progress) -> Che
         runtime=catalog.targets().runtime_bytes(manifest.format),
         available=catalog.targets().available_bytes(profile),
     )
+    footprint, bare = manifest.footprint, profile.system == "bare-metal"
     misfits = catalog.targets().misfits(
         profile,
         format_=manifest.format,
         model_bytes=manifest.model_bytes,
         held_bytes=placement.held_bytes,
         engine=manifest.plan.engine,
+        memory=BoardMemory(weight_bytes=footprint.weight_bytes, ram_bytes=footprint.arena_bytes) if footprint else None,
     )
     return Checked(
         label=manifest.plan.label,
@@ -143,7 +150,8 @@ def _look(artifact: Artifact, profile: TargetProfile, progress: Progress) -> Che
         operators=manifest.operators,
         placement=placement,
         memory=memory,
-        footprint=manifest.footprint,
+        footprint=footprint,
+        board=BoardMemory(weight_bytes=profile.flash_bytes, ram_bytes=profile.memory_bytes) if bare else None,
         notes=manifest.notes,
     )
 
@@ -158,8 +166,8 @@ def _parity_problems(parity: Parity) -> Iterator[Objection]:
         )
 
 
-def _placed(artifact: Artifact, progress: Progress) -> Placement:
-    with worker(PlaceJob(artifact=str(artifact.path)), {}) as running:
+def _placed(artifact: Artifact, limits: Limits, progress: Progress) -> Placement:
+    with worker(PlaceJob(artifact=str(artifact.path)), {}, limits) as running:
         for event in running.events(progress):
             if isinstance(event, Placed):
                 return event.placement

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from edgekit.artifact import Artifact
 from edgekit.placement import Placement, Step, grouped, peak_bytes
+from edgekit.plan import CALIBRATED
 
 _COMPUTE: Final = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
 """Operators whose arithmetic int8 is for."""
@@ -22,7 +23,7 @@ def look(artifact: Artifact) -> Placement:
 
     model = onnx.load(artifact.model)
     nodes = [node for node in model.graph.node if node.op_type != "Constant"]
-    quantized = artifact.manifest.precision == "int8"
+    quantized = artifact.manifest.precision in CALIBRATED
     return Placement(
         engine="CPUExecutionProvider",
         operators=len(nodes),

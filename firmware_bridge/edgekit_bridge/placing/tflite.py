@@ -11,6 +11,7 @@ import numpy as np
 from edgekit.artifact import Artifact
 from edgekit.layers import short_name
 from edgekit.placement import Placement, Step, grouped, peak_bytes
+from edgekit.plan import CALIBRATED
 from edgekit_bridge.harness import on_device
 from edgekit_bridge.harness.typed import typed_errors
 from edgekit_bridge.placing.microcontroller import ask_tflite_micro
@@ -33,10 +34,10 @@ def look(artifact: Artifact) -> Placement:
     taken = set(on_device.delegated(parts, plain))
     tensors = {int(item["index"]): item for item in held.get_tensor_details()}
     left = [node for node in plain if node["index"] not in taken]
-    quantized = artifact.manifest.precision == "int8"
-    found = [*(_not_taken(left, tensors) if parts else ()), *(_in_float(plain, tensors) if quantized else ())]
+    quantized = artifact.manifest.precision in CALIBRATED
+    found = [*_not_taken(left, tensors), *(_in_float(plain, tensors) if quantized else ())]
     return Placement(
-        engine="XNNPACK" if parts else "",
+        engine="XNNPACK",
         operators=len(plain),
         taken=len(taken),
         fallbacks=grouped(found),

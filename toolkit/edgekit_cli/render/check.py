@@ -33,12 +33,18 @@ def _facts(checked: Checked) -> Iterator[str]:
     if checked.placement is not None:
         yield from _placement(checked.placement)
     if checked.footprint is not None:
+        flash, ram = (f" of {size(has)}" if has else "" for has in _has(checked))
         yield (
-            f"on a microcontroller: {size(checked.footprint.weight_bytes)} of flash for weights, "
-            f"{size(checked.footprint.arena_bytes)} of RAM for tensors"
+            f"on a microcontroller: {size(checked.footprint.weight_bytes)}{flash} of flash for weights, "
+            f"{size(checked.footprint.arena_bytes)}{ram} of RAM for tensors"
         )
     if checked.memory is not None and checked.footprint is None:
         yield _memory(checked.memory)
+
+
+def _has(checked: Checked) -> tuple[int, int]:
+    """Flash and RAM of the board; 0 where there is none."""
+    return (checked.board.weight_bytes, checked.board.ram_bytes) if checked.board else (0, 0)
 
 
 def _placement(placement: Placement) -> Iterator[str]:
