@@ -161,6 +161,28 @@ class TestBadLines:
         assert caught.value.transient
         assert (console.home.parent / "logins").read_text().split() == [USER]
 
+    def test_a_push_that_is_cut_leaves_nothing(
+        self, make_console: MakeConsole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was there stays; what lies beside it goes with the next push."""
+        monkeypatch.setattr("edgekit_bridge.console.session._SILENCE_S", 0.2)
+        line = Fickle()
+        url = parse_device(f"{make_console(line).url}&login={USER}&home={tmp_path / 'there'}")
+        sent = tmp_path / "sent"
+        sent.write_bytes(os.urandom(400_000))
+
+        def cut(data: bytes) -> bytes:
+            return b"" if len(data) > 1000 else data
+
+        with TRANSPORT.open(url, timeout_s=20) as link:
+            line.way = cut
+            with pytest.raises(DeviceError, match="does not answer any more"):
+                link.push(sent, link.home() / "file", SILENT)
+            line.way = unspoilt
+            link.push(sent, link.home() / "file", SILENT)
+        assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
+        assert (tmp_path / "there" / "file").read_bytes() == sent.read_bytes()
+
     def test_the_kernel_talks_in_between(self, make_console: MakeConsole) -> None:
         """What others write to the console is passed over, or the answer asked for again."""
         console = make_console()

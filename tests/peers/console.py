@@ -34,12 +34,12 @@ class Console(NamedTuple):
 
 def _missing() -> str:
     lacking = [name for name in ("busybox", "unshare", "openssl") if not shutil.which(name)]
-    return f"Not installed (Debian): {', '.join(lacking)}" if lacking else ""
+    if lacking:
+        return f"Not installed (Debian): {', '.join(lacking)}"
+    return "" if os.geteuid() == 0 else "Only root can have somebody log in"
 
 
-def _namespaces() -> list[str]:
-    own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", *own, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+_NAMESPACES: Final = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def make_console(
         login = folder / "login"
         login.write_text(f'#!/bin/sh\nfor name; do :; done\necho "$name" >>{folder}/logins\nexec busybox login "$@"\n')
         login.chmod(0o755)
-        argv = [*_namespaces(), "sh", "-c", _START, "sh", str(folder), line.far, str(login)]
+        argv = [*_NAMESPACES, "sh", "-c", _START, "sh", str(folder), line.far, str(login)]
         log = (folder / "log").open("wb")
         started.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
         log.close()

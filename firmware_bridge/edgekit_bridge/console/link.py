@@ -50,6 +50,7 @@ class ConsoleLink:
         self._console = console
         self._name = name
         self._numbers = count(1)
+        self._left: list[str] = []
         told = self.run(["sh", "-c", _PROBE], timeout_s=60.0).stdout.decode(errors="replace")
         users, python, *_ = [*told.splitlines(), "", ""]
         self._home = PurePosixPath(options.get("home") or f"{users}/.edgekit")
@@ -89,6 +90,7 @@ class ConsoleLink:
             raise DeviceError(f"Cannot read {local}: {error.strerror or error}.") from error
         what = f"Cannot write {remote} on {self._name}"
         session = self._console.session()
+        self._tidy(session)
         beside = self._checked(what, ["sh", "-c", _BESIDE, "sh", str(remote)]).decode().rstrip("\n")
         try:
             with progress.step(f"push {local.name}", len(content)) as step:
@@ -98,10 +100,16 @@ class ConsoleLink:
             digest = hashlib.sha256(content).hexdigest()
             self._checked(what, ["sh", "-c", _PLACE, "sh", beside, str(remote), mode, digest])
         except BaseException:
-            if not session.broken:
-                with suppress(DeviceError):
-                    session.call(f"rm -f {shlex.quote(beside)}")
+            self._left.append(beside)
+            with suppress(DeviceError):
+                self._tidy(session)
             raise
+
+    def _tidy(self, session: Session) -> None:
+        """Take away what pushes left that failed; those of a line that broke, at the next one."""
+        if self._left and not session.broken:
+            session.call(f"rm -f {shlex.join(self._left)}")
+            self._left.clear()
 
     def pull(self, remote: PurePosixPath, local: Path, progress: Progress) -> None:
         """Fetch it in pieces, compare SHA-256, then rename it into its place here."""
