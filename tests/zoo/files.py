@@ -232,18 +232,46 @@ _SILERO: Final = ("silero-vad", "6.2.3")
 _BASIC_PITCH: Final = ("basic-pitch", "0.4.0")
 
 
-def _speech() -> dict[str, Any]:
-    """Frames of 512 samples at 16 kHz with 64 of the frame before, a state as the network leaves it, and the rate."""
-    generator = np.random.default_rng(3)
-    wave = np.sin(np.cumsum(generator.uniform(0.02, 0.2, (24, 576)), 1)) * generator.uniform(0.05, 0.5, (24, 1))
-    return {"input": wave.astype(np.float32), "state": _noise(2, 1, 128, samples=24) * np.float32(0.3)}
+def _voice() -> Any:
+    """Three seconds at 16 kHz of a voice on changing vowels: overtones of a pitch, three formants, syllables, noise."""
+    times = np.arange(48000) / 16000
+    pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * times) + 8 * np.sin(2 * np.pi * 5 * times)
+    phase = 2 * np.pi * np.cumsum(pitch) / 16000
+    formants = (
+        (500 + 250 * np.sin(2 * np.pi * 1.3 * times), 80, 1.0),
+        (1500 + 600 * np.sin(2 * np.pi * 0.9 * times + 1), 120, 0.5),
+        (2500 + 200 * np.sin(2 * np.pi * 0.5 * times), 160, 0.25),
+    )
+    wave = sum(
+        np.sin(n * phase) * sum(height / (1 + ((n * pitch - place) / width) ** 2) for place, width, height in formants)
+        for n in range(1, 40)
+    )
+    wave = wave * np.clip(np.sin(2 * np.pi * 2.5 * times) + 0.6, 0, 1)
+    noise = 0.003 * np.random.default_rng(3).standard_normal(len(times))
+    return (0.5 * wave / np.abs(wave).max() + noise).astype(np.float32)
+
+
+def _speech(model: Path) -> dict[str, Any]:
+    """Frames of 512 samples with 64 of the frame before, and the state as the network left it then."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(model))
+    wave, state = _voice(), np.zeros((2, 1, 128), np.float32)
+    found: dict[str, list[Any]] = {"input": [], "state": []}
+    for start in range(0, len(wave) - 576, 512):
+        frame = wave[start : start + 576]
+        found["input"].append(frame)
+        found["state"].append(state)
+        _, state = session.run(None, {"input": frame[None], "state": state, "sr": np.array(16000)})
+    return {name: np.stack(values) for name, values in found.items()}
 
 
 @_writer
 def _silero_onnx(folder: Path) -> None:
     """Voice activity, with state and a rate in; its branches are on the rate."""
     _member(*_SILERO, folder, "silero_vad/data/silero_vad_16k_op15.onnx")
-    _samples(folder, **_speech(), sr=np.full((24,), 16000, np.int64))
+    frames = _speech(folder / "silero_vad_16k_op15.onnx")
+    _samples(folder, **frames, sr=np.full(len(frames["input"]), 16000, np.int64))
 
 
 @_writer

@@ -20,9 +20,17 @@ class Outside(NamedTuple):
     cause: str
 
 
+_RANGE: Final = (
+    "eight and eleven bits do not hold a spectrum's range before its logarithm or root: LiteRT's, ONNX Runtime's and "
+    "PyTorch's own quantizers lose as much"
+)
+
 OUTSIDE: Final[tuple[Outside, ...]] = (
-    Outside(".*", "torchscript dynamic-int8", "no linear or recurrent layer",
+    Outside("(?!silero).*", "torchscript dynamic-int8", "no linear or recurrent layer",
             "PyTorch quantizes only linear and recurrent layers dynamically"),
+    Outside("basic-pitch.*", ".* (fp16|int8|dynamic-int8|int16x8|int4-weight)", "dB, under", _RANGE),
+    Outside("silero-vad", ".* int8", "dB, under", _RANGE),
+    Outside(".*", ".* int4-weight", "dB, under", "four bits for each weight: that is what they keep of it"),
 )  # fmt: skip
 """Every cause that is known."""
 

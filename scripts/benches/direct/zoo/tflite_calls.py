@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,9 @@ def _from_onnx(source: "Source", precision: str, folder: Path) -> Path:
     sample = "calibration_image_sample_data_20x128x128x3_float32.npy"  # else it downloads one
     np.save(folder / sample, np.zeros((20, 128, 128, 3), np.float32))
     shapes = [f"{name}:{','.join(map(str, source.samples[0][name].shape))}" for name in source.names]
-    words = [program, "-m", "onnx2tf", "-i", source.path, "-o", str(folder / "tf"), "-kat", *source.names, "-ois"]
+    own = folder / "model.onnx"  # it writes a simplified one over the file that it is given
+    shutil.copy(source.path, own)
+    words = [program, "-m", "onnx2tf", "-i", str(own), "-o", str(folder / "tf"), "-kat", *source.names, "-ois"]
     words += [shape for shape in shapes if not shape.endswith(":")]
     if precision == "int8":
         words += ["-oiqt"]
