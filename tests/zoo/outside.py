@@ -28,7 +28,7 @@ _RANGE: Final = (
 OUTSIDE: Final[tuple[Outside, ...]] = (
     Outside("(?!silero).*", "torchscript dynamic-int8", "no linear or recurrent layer",
             "PyTorch quantizes only linear and recurrent layers dynamically"),
-    Outside("basic-pitch.*", ".* (fp16|int8|dynamic-int8|int16x8|int4-weight)", "dB, under", _RANGE),
+    Outside("basic-pitch.*", ".* (fp16|int8|dynamic-int8|int16x8|int4-weight)", "[1-9][0-9]? dB, under", _RANGE),
     Outside("silero-vad", ".* int8", "dB, under", _RANGE),
     Outside(".*", ".* int4-weight", "dB, under", "four bits for each weight: that is what they keep of it"),
 )  # fmt: skip
