@@ -168,3 +168,33 @@ def test_an_integer_beside_reals(tmp_path: Path) -> None:
     outcome = convert_all(request)
     assert [item.error.cause for item in outcome.not_made] == []
     assert outcome.made[0].artifact.manifest.parity.passed
+
+
+UNROLLED = """
+import torch
+from torch import nn
+
+class Unrolled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 6), nn.Linear(6, 3)
+    def forward(self, x):
+        y = self.first(x)
+        return self.last(y * 1000 + torch.tanh(y) - y * 1000)
+
+def unrolled():
+    torch.manual_seed(0)
+    return Unrolled().eval()
+"""
+
+
+def test_arithmetic_between_layers_that_eight_bits_do_not_hold(work: Path, tmp_path: Path) -> None:
+    """Stays in float in TorchScript: the layers alone are int8, and the manifest says so."""
+    (tmp_path / "nets.py").write_text(UNROLLED, "utf-8")
+    data = str(work / "samples.npz")
+    manifest = convert(tmp_path, "nets.py:unrolled", "x=1x6", tmp_path / "out", "int8", calibration=data)[
+        "torchscript int8"
+    ].manifest
+    assert any("linear layers alone" in note for note in manifest.notes)
+    assert manifest.quantized is not None
+    assert manifest.quantized.weights == 1

@@ -10,7 +10,8 @@ import io
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -19,7 +20,7 @@ import msgspec
 from edgekit.artifact import QuantizedShare
 from edgekit.errors import ConversionError
 from edgekit.model import Representation, SourceModel, TensorSpec
-from edgekit.plan import ConversionPlan, Format, Objection, Precision
+from edgekit.plan import GOLDEN_SAMPLES, ConversionPlan, Format, Objection, Precision
 from edgekit.protocols import Converted, Converter, LoadedSource, Progress, Requirement, Tensors
 
 if TYPE_CHECKING:
@@ -140,13 +141,23 @@ def _cannot_run(module: Any, source: "TorchSource") -> str:
 def _int8(source: "TorchSource", plan: ConversionPlan, calibration: Callable[[], Iterable[Tensors]]) -> Built:
     import torch
 
-    from edgekit_converters.quantization.torch_static import quantize_static
+    from edgekit_converters.quantization.torch_static import lost, quantize_static
 
     graph = _plain(source)
     before = copy.deepcopy(graph)
     names = [spec.name for spec in source.signature.inputs]
-    samples = ([torch.from_numpy(sample[name]) for name in names] for sample in calibration())
-    quantized, notes = quantize_static(graph, source.example, samples, plan)
+
+    def samples() -> Iterator[list[torch.Tensor]]:
+        for sample in calibration():
+            yield [torch.from_numpy(sample[name]) for name in names]
+
+    quantized, notes = quantize_static(graph, source.example, samples(), plan)
+    plain = lost(before, quantized, islice(samples(), GOLDEN_SAMPLES))
+    if plain > plan.max_error and plan.engine != "qnnpack":  # whose ReLU6 has ranges of its own
+        gentle, more = quantize_static(copy.deepcopy(before), source.example, samples(), plan, layers_alone=True)
+        if lost(before, gentle, islice(samples(), GOLDEN_SAMPLES)) < plain:
+            note = f"Convolutions and linear layers alone: with all in int8 the outputs were off by {plain:.0%}."
+            quantized, notes = gentle, (*more, note)
     share = _weight_share(before, quantized)
     if not share:
         raise ConversionError(f"{plan.label} quantized nothing: the model has no layer that FX quantization knows.")

@@ -1,5 +1,6 @@
 """Static int8 for PyTorch, by FX graph mode quantization on a plain graph (see `edgekit_converters.torch_graph`)."""
 
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -13,6 +14,7 @@ from torch.ao.quantization import (
     MinMaxObserver,
     QConfig,
     QConfigMapping,
+    get_default_qconfig,
     get_default_qconfig_mapping,
 )
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
@@ -28,6 +30,8 @@ def quantize_static(
     example: Sequence[torch.Tensor],
     calibration: Iterable[Sequence[torch.Tensor]],
     plan: ConversionPlan,
+    *,
+    layers_alone: bool = False,
 ) -> tuple[fx.GraphModule, tuple[str, ...]]:
     """Observe the calibration samples, then replace float layers by int8 ones.
 
@@ -37,12 +41,13 @@ def quantize_static(
         calibration: Inputs in order, one sequence a sample.
         plan: Says the engine (`qnnpack`, `x86` or `onednn`), which decides observers and how weights are packed, and
             how ranges are found.
+        layers_alone: Whether all but convolutions and linear layers stays in float.
 
     Returns:
         The quantized graph, and notes for the manifest.
     """
     torch.backends.quantized.engine = plan.engine
-    mapping = get_default_qconfig_mapping(plan.engine)
+    mapping = _for_layers(plan.engine) if layers_alone else get_default_qconfig_mapping(plan.engine)
     if plan.calibration_method == "min-max":
         _look_at_extremes(mapping)
     clamped, notes = _replace_relu6(graph, mapping) if plan.engine == "qnnpack" else (set(), ())
@@ -55,6 +60,25 @@ def quantize_static(
         for sample in calibration:
             prepared(*sample)
         return convert_fx(prepared), notes
+
+
+def lost(before: fx.GraphModule, after: fx.GraphModule, samples: Iterable[Sequence[torch.Tensor]]) -> float:
+    """The worst output's RMS error over its RMS, on some samples."""
+    totals: list[list[float]] = []
+    with torch.inference_mode():
+        for sample in samples:
+            for place, (right, found) in enumerate(zip(before(*sample), after(*sample), strict=True)):
+                totals += [[0.0, 0.0]] if len(totals) <= place else []
+                totals[place][0] += float(right.double().square().sum())
+                totals[place][1] += float((right.double() - found.double()).square().sum())
+    return max(math.sqrt(error / signal if signal else error) for signal, error in totals)
+
+
+def _for_layers(engine: str) -> QConfigMapping:
+    mapping = QConfigMapping().set_global(None)
+    for kind in (nn.Conv1d, nn.Conv2d, nn.Linear, nn.ReLU):
+        mapping.set_object_type(kind, get_default_qconfig(engine))
+    return mapping
 
 
 def _look_at_extremes(mapping: QConfigMapping) -> None:
