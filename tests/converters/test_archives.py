@@ -50,6 +50,8 @@ def _node(target: str) -> bytes:
         ({"net/models/model.json": _node("torch.hub.load")}, "calls"),
         ({"net/models/model.json": json.dumps({"expr_str": "__import__('os').system('x')"}).encode()}, "evaluates"),
         ({"net/models/model.json": json.dumps({"expr_str": "s0.__class__"}).encode()}, "evaluates"),
+        ({"net/models/model.json": json.dumps({"expr_str": "Symbol('s0').__class__"}).encode()}, "evaluates"),
+        ({"net/models/model.json": json.dumps({"expr_str": "eval('x')"}).encode()}, "evaluates"),
         ({"net/models/model.json": b"not json"}, "not JSON"),
     ],
 )
@@ -64,7 +66,10 @@ def test_a_harmless_program_passes(tmp_path: Path) -> None:
     """What torch.export writes: ATen operators, shape arithmetic, tensors."""
     members = {
         "net/models/model.json": json.dumps(
-            {"nodes": [{"target": "torch.ops.aten.add.Tensor"}, {"target": "_operator.mul"}], "expr_str": "2*s0 + 1"}
+            {
+                "nodes": [{"target": "torch.ops.aten.add.Tensor"}, {"target": "_operator.mul"}],
+                "expr_str": "2*s0 + Symbol('s77', positive=True, integer=True)",
+            }
         ).encode()
     }
     assert EXPORTED.objections(_program(tmp_path, members)) == []
