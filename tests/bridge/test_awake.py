@@ -85,8 +85,9 @@ def test_the_next_one_makes_up_for_it(user: Android) -> None:
 def test_a_device_that_is_no_phone(tmp_path: Path) -> None:
     """Has nothing to set."""
     del tmp_path
+    before = signal.getsignal(signal.SIGINT)
     with opened() as link, awake(link):
         assert not list(Path(link.home()).glob("awake.*"))
         done = link.run(lasting(link, ["sh", "-c", "exit 3"], 5), timeout_s=5)
     assert done.returncode == 3
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
