@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from edgekit.artifact import Artifact
+from edgekit.artifact import Artifact, load_artifact, write_manifest
 from edgekit.store import open_store
 from edgekit_cli.main import main
 from fakes import make_run
@@ -26,6 +27,17 @@ def artifact(make_artifact: MakeArtifact, linear_tflite: Path) -> Artifact:
 def _short(capsys: pytest.CaptureFixture[str]) -> str:
     """What was printed, its line breaks apart."""
     return " ".join(capsys.readouterr().out.split())
+
+
+def test_what_goes_into_other_firmware_is_not_measured(
+    make_artifact: MakeArtifact, linear_tflite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said before anything is sent, with what can be measured in its place."""
+    folder = make_artifact(linear_tflite).path
+    manifest = load_artifact(folder).manifest
+    write_manifest(folder, msgspec.structs.replace(manifest, format="tflm"))
+    assert main(["bench", str(folder), *SHORT]) == 2
+    assert "firmware of your own" in capsys.readouterr().err
 
 
 def test_a_run_is_printed_and_stored(artifact: Artifact, capsys: pytest.CaptureFixture[str]) -> None:

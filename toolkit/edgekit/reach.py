@@ -94,7 +94,15 @@ def harness_on(link: Link, runtime: str, format_: str) -> Harness:
         link: The way to the device.
         runtime: What the user asked for; empty for the best there is.
         format_: The artifact's format.
+
+    Raises:
+        UsageError: Nothing of ours runs it.
     """
+    if format_ == "tflm":
+        raise UsageError(
+            "A tflm artifact goes into firmware of your own: no program of edgekit's runs it on a device.",
+            hint="Measure the same model as tflite, or on a microcontroller as c (`edgekit firmware build`).",
+        )
     if runtime:
         return catalog.harness(runtime)
     try:
