@@ -26,16 +26,29 @@ hashes() {
     if command -v openssl >/dev/null 2>&1; then openssl dgst -sha256 -r "$@"; else sha256sum -- "$@"; fi
 }
 
-# SHA-256 and path of every file below a folder but the recipe, in the order of their paths.
-hash_all() {
+# The path of every file below a folder, but of hidden ones such as the recipe; find(1) is not everywhere.
+files() {
+    for one in "$1"/*; do
+        if [ -d "$one" ]; then files "$one"; elif [ -f "$one" ]; then printf '%s\n' "$one"; fi
+    done
+}
+
+# Call a function with every file below a folder, in the order of their paths from there.
+with_files() {
     (
-        cd "$1" || exit 1
+        cd "$2" || exit 1
+        paths=$(files . | sort)
         IFS='
 '
         set -f
-        # shellcheck disable=SC2046 # a path is a line, and no pattern
-        hashes $(find . -type f ! -name .recipe | sort)
-    ) | while read -r hash path; do printf '%s\n' "$hash ${path#*./}"; done
+        # shellcheck disable=SC2086 # a path is a line, and no pattern
+        "$1" $paths
+    )
+}
+
+# SHA-256 and path of every file below a folder.
+hash_all() {
+    with_files hashes "$1" | while read -r hash path; do printf '%s\n' "$hash ${path#*./}"; done
 }
 
 # The size of a file; 0 when there is none.
@@ -51,18 +64,6 @@ cut_file() {
 # Wait until files are on the disk; older tools only know how to wait for all of them.
 flush() {
     sync "$@" 2>/dev/null || sync
-}
-
-# The same for every file below a folder.
-flush_all() {
-    (
-        cd "$1" || exit 1
-        IFS='
-'
-        set -f
-        # shellcheck disable=SC2046 # a path is a line, and no pattern
-        flush $(find . -type f)
-    )
 }
 
 # What there is of an artifact: free space, versions, and of the version ID its hashes; when it is not there, or is to
@@ -154,7 +155,8 @@ publish() {
         echo 'the SHA-256 of what arrived is not what was sent' >&2
         exit 3
     fi
-    mv -f "$incoming/recipe" "$incoming/files/.recipe" && flush_all "$incoming/files" && mkdir -p "$base/versions" || exit 1
+    mv -f "$incoming/recipe" "$incoming/files/.recipe" && flush "$incoming/files/.recipe" || exit 1
+    with_files flush "$incoming/files" && mkdir -p "$base/versions" || exit 1
     if [ -d "$version" ]; then mv "$version" "$incoming/damaged" || exit 1; fi
     mv "$incoming/files" "$version"
 }
