@@ -112,7 +112,7 @@ def test_what_is_missing_is_told_with_the_command(capsys: pytest.CaptureFixture[
     shown = " ".join(capsys.readouterr().out.split())
     assert "pytorch to tflite no: needs torch, ai_edge_quantizer" in shown
     assert "keras to tflite fp32 (not int8: needs ai_edge_quantizer)" in shown
-    assert re.search(r"pip install 'torch<2.15,>=2.5' +# pytorch to tflite", shown)
+    assert re.search(r"pip install 'safetensors>=0.4' 'torch<2.15,>=2.5' +# pytorch to tflite", shown)
     assert "by local:" in shown
 
 
@@ -124,7 +124,7 @@ def test_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["devices"] == ["local:"]
     assert {"module": "torch", "extra": "torch", "version": None} in told["packages"]
     fp32, int8 = (way["install"] for way in told["conversions"] if way["kind"] == "pytorch")
-    assert fp32 == "pip install 'torch<2.15,>=2.5'"
+    assert fp32 == "pip install 'safetensors>=0.4' 'torch<2.15,>=2.5'"
     assert "'ai-edge-quantizer>=0.10'" in int8
 
 

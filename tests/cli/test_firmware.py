@@ -154,7 +154,7 @@ def test_running_until_it_is_interrupted(posix_firmware: Path) -> None:
 
 @pytest.mark.peer
 def test_a_port_that_is_taken(posix_firmware: Path) -> None:
-    """Is said in the firmware's own words."""
+    """Is said before anything is started there."""
     with (
         running(posix_firmware) as (url, _),
         pytest.raises(DeviceError, match="in use"),

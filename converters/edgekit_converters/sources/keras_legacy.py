@@ -26,15 +26,11 @@ def load_legacy(model: SourceModel) -> Any:
     """Load it.
 
     Raises:
-        UsageError: It would run code.
+        UsageError: It is cut or no model, or it would run code.
         ConversionError: Keras 2 cannot read it either.
     """
     os.environ["TF_USE_LEGACY_KERAS"] = "1"  # before TensorFlow looks which Keras is meant
-    import h5py
-
-    with h5py.File(model.path, "r") as file:
-        config = file.attrs.get("model_config", "{}")
-    reason = "" if model.trusted else next(_reasons(json.loads(config)), "")
+    reason = "" if model.trusted else next(_reasons(_configuration(model.path)), "")
     if reason:
         raise UsageError(
             f"{model.path} would run code when Keras 2 loads it: {reason}.",
@@ -50,6 +46,16 @@ def load_legacy(model: SourceModel) -> Any:
             f"Neither Keras 3 nor Keras 2 (tf_keras {tf_keras.__version__}) can read {model.path}: {first[:300]}",
             hint="Save it again with Keras 3: model.save('model.keras').",
         ) from error
+
+
+def _configuration(path: str) -> Any:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return json.loads(file.attrs.get("model_config", "{}"))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", hint="Save or download it again.") from error
 
 
 def _reasons(config: Any) -> Iterator[str]:

@@ -32,10 +32,14 @@ def running(folder: Path, number: int = 0) -> Iterator[tuple[str, "subprocess.Po
 
     Raises:
         UsageError: It is no firmware, or the emulator is not installed.
-        DeviceError: It does not start.
+        DeviceError: The port is taken, or it does not start.
     """
     image = load_image(folder)
     port = port_for(image.target)
+    if number and _listens(number):
+        raise DeviceError(
+            f"TCP port {number} of this machine is in use.", hint="Take another one, or 0 for a free one."
+        )
     number = number or free_port()
     program = str((folder / image.files[0].name).resolve())
     argv = [word.replace("IMAGE", program).replace("PORT", str(number)) for word in port.run]
@@ -54,15 +58,18 @@ def running(folder: Path, number: int = 0) -> Iterator[tuple[str, "subprocess.Po
             process.stderr.close()
 
 
+def _listens(number: int) -> bool:
+    """Whether somebody does, without taking the line: a serial line has one user."""
+    return f"0100007F:{number:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text()
+
+
 def _until_it_listens(process: "subprocess.Popen[bytes]", number: int) -> None:
-    """Wait for the line, without taking it: a serial line has one user."""
-    listening = f"0100007F:{number:04X} 00000000:0000 0A"
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             said = (process.stderr.read() if process.stderr else b"").decode(errors="replace").strip()
             raise DeviceError(f"It does not start: {said or process.returncode}", hint="Is the port free?")
-        if listening in Path("/proc/net/tcp").read_text():
+        if _listens(number):
             return
         time.sleep(0.02)
     raise DeviceError("It does not open its serial line.", hint="Start it by hand to see what it says.")
