@@ -10,6 +10,8 @@ from edgekit.flash_job import Asked
 from edgekit.flashing import flash
 from peers.arduino import FLASH_BYTES, Arduino
 
+pytestmark = pytest.mark.slow
+
 ASKED = Asked(chip="atmega328p", baud=57_600)
 
 

@@ -20,6 +20,8 @@ from peers.console import USER, Console
 from peers.uboot import UBootBoard
 from peers.wire import Fickle, Spoil, unspoilt
 
+pytestmark = pytest.mark.slow
+
 MakeConsole = Callable[..., Console]
 
 SILENT = SilentProgress()

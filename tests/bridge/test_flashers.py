@@ -17,6 +17,8 @@ from edgekit.flashing import flash
 from peers.smp_stand_in import SmpBoard
 from peers.stm32_stand_in import FLASH, Stm32
 
+pytestmark = pytest.mark.slow
+
 UF2_RP2040 = 0xE48BFF56
 
 

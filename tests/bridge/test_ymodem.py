@@ -26,6 +26,8 @@ from edgekit_bridge.serial.ymodem import ACK, CAN, NAK, READY, Sender
 from peers.uboot import UBootBoard
 from peers.wire import MakeWire, Wire, unspoilt
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
