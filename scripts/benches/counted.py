@@ -1,6 +1,5 @@
 """Instructions per inference on an emulated board while this machine is busy: five runs, and one of 2 % more work."""
 
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from statistics import median
 from typing import Final
 
 from alternating import Check, conclude
+from busy import busy
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
@@ -32,24 +32,6 @@ NAME: Final = "counted"
 SILENT: Final = SilentProgress()
 
 
-def _spin() -> None:
-    while True:
-        pass
-
-
-@contextmanager
-def _busy() -> Iterator[None]:
-    """Every core has other work."""
-    processes = [multiprocessing.Process(target=_spin, daemon=True) for _ in os.sched_getaffinity(0)]
-    for process in processes:
-        process.start()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.terminate()
-
-
 @contextmanager
 def _board() -> Iterator[str]:
     """A board of our own, with LiteRT; gives its URL."""
@@ -65,7 +47,7 @@ def _board() -> Iterator[str]:
 def measure(folder: Path) -> tuple[list[str], dict[str, float], list[Check]]:
     """Five runs, and one of a model with one layer more."""
     few, more = (layers_artifact(folder / f"{count}.edgekit", count) for count in (LAYERS, LAYERS + 1))
-    with _board() as device, _busy():
+    with _board() as device, busy():
         runs = [benchmark(few, device=device, schedule=COUNTED) for _ in range(RUNS)]
         larger = benchmark(more, device=device, schedule=COUNTED)
     medians = [median(sample for process in run.samples_ns for sample in process) for run in runs]

@@ -1,18 +1,16 @@
 """The serial line against its bars: throughput, bad bytes, MLPerf Tiny's text, repeatability, and random bytes."""
 
-import multiprocessing
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from alternating import Check, conclude
+from busy import busy
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
@@ -106,24 +104,6 @@ def _ask_all(stream: PortStream, commands: Sequence[bytes]) -> None:
         said = b""
         while READY not in said:
             said += stream.read(10)
-
-
-def _spin() -> None:
-    while True:
-        pass
-
-
-@contextmanager
-def busy() -> Iterator[None]:
-    """Every core has other work."""
-    processes = [multiprocessing.Process(target=_spin, daemon=True) for _ in os.sched_getaffinity(0)]
-    for process in processes:
-        process.start()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.terminate()
 
 
 def instructions(folder: Path) -> list[int]:
